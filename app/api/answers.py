@@ -1,0 +1,26 @@
+"""Asking a bank."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from app.api.dependencies import BankOf, ServiceOf
+from app.api.schemas import Question
+from app.services import answer
+from app.services.answer import Answered
+
+router = APIRouter(prefix="/v1/banks/{bank}", tags=["answers"])
+
+
+@router.post("/answer", operation_id="answer_question")
+async def answer_question(body: Question, key: BankOf, service: ServiceOf) -> Answered:
+    """Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it cannot tell."""
+    return await answer.ask(service, key, body.question)
+
+
+@router.get("/answers/{answer_id}", operation_id="get_answer")
+async def get_answer(answer_id: UUID, key: BankOf, service: ServiceOf) -> Answered:
+    """An earlier answer, as it was given."""
+    return await answer.read(service.sessions, key, answer_id)

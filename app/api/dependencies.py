@@ -1,0 +1,99 @@
+"""What routes ask for: the service, the caller's tenant, a bank's key, how long to wait."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Path, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.core.errors import InvalidInput, Unauthenticated
+from app.db.queries import BankKey
+from app.services import banks, keys
+from app.services.service import Service
+
+MAX_WAIT_SECONDS = 60
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
+_bearer = HTTPBearer(auto_error=False, description="An API key, made by `memory-r1 keys create`.")
+
+BankName = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$",
+        description="Your name of the bank: one for each end user or conversation.",
+        examples=["alice"],
+    ),
+]
+
+
+def get_service(request: Request) -> Service:
+    """The service that the app was started with."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceOf = Annotated[Service, Depends(get_service)]
+
+
+async def get_tenant(
+    request: Request,
+    service: ServiceOf,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> UUID:
+    """The caller's tenant. Raises `Unauthenticated`."""
+    if credentials is not None:
+        return await keys.tenant_of(service.sessions, credentials.credentials)
+    if request.app.state.require_key:
+        raise Unauthenticated()
+    return await keys.default_tenant(service.sessions)
+
+
+Tenant = Annotated[UUID, Depends(get_tenant)]
+
+
+async def get_bank(bank: BankName, tenant: Tenant, service: ServiceOf) -> BankKey:
+    """The key of an existing bank. Raises `UnknownBank`, `EmbeddingMismatch`."""
+    return await banks.find_bank(service.sessions, tenant, bank, service.embedder)
+
+
+BankOf = Annotated[BankKey, Depends(get_bank)]
+
+
+def get_wait(prefer: Annotated[str | None, Header(max_length=200, examples=["wait=10"])] = None) -> float:
+    """Seconds of `Prefer: wait=N` (RFC 7240), at most `MAX_WAIT_SECONDS`; 0 without it."""
+    found = _WAIT.search(prefer or "")
+    return min(float(found.group(1)), MAX_WAIT_SECONDS) if found else 0.0
+
+
+Wait = Annotated[float, Depends(get_wait)]
+
+
+def cursor_of(place: int | str) -> str:
+    """An opaque cursor for a place."""
+    return base64.urlsafe_b64encode(str(place).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str) -> str:
+    """The place of a cursor. Raises `InvalidInput`."""
+    try:
+        raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        place = raw.decode()
+    except (binascii.Error, UnicodeError) as error:
+        raise InvalidInput("The cursor is not one that this service gave out.") from error
+    if not place or "\x00" in place:
+        raise InvalidInput("The cursor is not one that this service gave out.")
+    return place
+
+
+def number_of(cursor: str | None) -> int | None:
+    """The number in a cursor. Raises `InvalidInput`."""
+    if cursor is None:
+        return None
+    place = place_of(cursor)
+    if not place.isascii() or not place.isdigit() or len(place) > 18:
+        raise InvalidInput("The cursor is not one that this service gave out.")
+    return int(place)

@@ -1,0 +1,25 @@
+"""Live and ready."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from sqlalchemy import text
+
+from app.api.dependencies import ServiceOf
+from app.api.schemas import Health
+
+router = APIRouter(prefix="/v1/health", tags=["health"])
+
+
+@router.get("/live", operation_id="live")
+async def live() -> Health:
+    """The process answers."""
+    return Health(status="live")
+
+
+@router.get("/ready", operation_id="ready")
+async def ready(service: ServiceOf) -> Health:
+    """The database answers; 503 where it does not."""
+    async with service.sessions.begin() as session:
+        await session.execute(text("SELECT 1"))
+    return Health(status="ready")

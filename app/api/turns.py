@@ -1,0 +1,72 @@
+"""Posting turns, and following what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from app.api.dependencies import BankName, BankOf, ServiceOf, Tenant, Wait
+from app.api.schemas import PostedReceipt, PostTurns, Retried
+from app.core.errors import InvalidInput
+from app.db.queries import BankKey
+from app.services import banks, ingest
+from app.services.ingest import Ingestion, NewTurn, State
+from app.services.service import Service
+
+router = APIRouter(prefix="/v1/banks/{bank}", tags=["turns"])
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+_ENDED = {State.DONE, State.FAILED}
+
+
+@router.post("/turns", status_code=202, operation_id="post_turns")
+async def post_turns(
+    bank: BankName, body: PostTurns, tenant: Tenant, service: ServiceOf, wait: Wait, response: Response
+) -> PostedReceipt:
+    """Store turns; the bank is made by its first. Once this answers 202 they are durable."""
+    most = service.settings.server.max_turns
+    if len(body.turns) > most:
+        raise InvalidInput(f"A post holds at most {most} turns.")
+    posted = [NewTurn.model_validate(turn.model_dump()) for turn in body.turns]
+    accepted = await ingest.accept(service, tenant, bank, posted)
+    key = await banks.find_bank(service.sessions, tenant, bank)
+    state = await _wait_for(service, key, accepted.ingestion_id, wait)
+    response.headers["Location"] = f"/v1/banks/{bank}/ingestions/{accepted.ingestion_id}"
+    _note_wait(response, wait)
+    return PostedReceipt(state=state, **accepted.model_dump())
+
+
+@router.get("/ingestions/{ingestion_id}", operation_id="get_ingestion")
+async def get_ingestion(
+    ingestion_id: UUID, key: BankOf, service: ServiceOf, wait: Wait, response: Response
+) -> Ingestion:
+    """State, facts, operations and errors of each turn of a post; `Prefer: wait=N` waits until it has ended."""
+    await _wait_for(service, key, ingestion_id, wait)
+    _note_wait(response, wait)
+    return await ingest.read(service.sessions, key, ingestion_id)
+
+
+@router.post("/ingestions/{ingestion_id}/retry", status_code=202, operation_id="retry_ingestion")
+async def retry_ingestion(ingestion_id: UUID, key: BankOf, service: ServiceOf) -> Retried:
+    """Work on the failed turns of a post again."""
+    return Retried(turns=await ingest.retry(service.sessions, key, ingestion_id))
+
+
+async def _wait_for(service: Service, key: BankKey, ingestion_id: UUID, seconds: float) -> State:
+    """The state once it has ended or the time is up; no transaction is open meanwhile."""
+    deadline, pause = time.monotonic() + seconds, SHORTEST_PAUSE
+    while (state := await ingest.state(service.sessions, key, ingestion_id)) not in _ENDED:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+    return state
+
+
+def _note_wait(response: Response, wait: float) -> None:
+    if wait:
+        response.headers["Preference-Applied"] = f"wait={int(wait)}"

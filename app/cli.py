@@ -1,0 +1,251 @@
+"""The command line: serve, demo, ingest, ask, keys and what operators need."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.cli_views import Progress, show_answer, show_memories
+from app.client import Client, ServiceError
+from app.core.errors import MemoryServiceError
+from app.local.postgres import LocalPostgresError
+from app.settings import Settings
+
+cli = typer.Typer(no_args_is_help=True, add_completion=True, help="Memory-R1: a memory service that learns.")
+keys_cli = typer.Typer(no_args_is_help=True, help="API keys: made, listed, revoked.")
+cli.add_typer(keys_cli, name="keys")
+
+out, err = Console(), Console(stderr=True)
+Result = TypeVar("Result")
+
+Url = Annotated[str, typer.Option(envvar="MEMORY_R1_URL", help="The service to talk to.")]
+Key = Annotated[str | None, typer.Option(envvar="MEMORY_R1_KEY", help="API key, where the service wants one.")]
+Bank = Annotated[str, typer.Option(help="Name of the bank.")]
+Local = Annotated[bool, typer.Option("--local", help="With an embedded Postgres and a small model in this process.")]
+LOCAL_URL = "http://127.0.0.1:8080"
+
+
+def main() -> None:
+    """The console script: errors that a user can act on are one line, not a trace."""
+    try:
+        cli()
+    except (ServiceError, MemoryServiceError, LocalPostgresError, OSError) as error:
+        err.print(f"[bold red]Error:[/] {error}", highlight=False)
+        sys.exit(1)
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result | None:
+    """Run until done, SIGINT or SIGTERM; either signal unwinds everything that was started."""
+
+    async def supervised() -> Result | None:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return None
+
+    return asyncio.run(supervised())
+
+
+def start_logging(settings: Settings) -> None:
+    """Plain or JSON lines on standard error."""
+    plain = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonLines() if settings.log.json_lines else logging.Formatter(plain))
+    logging.basicConfig(level=settings.log.level, handlers=[handler], force=True)
+    for chatty in ("httpx", "openai", "alembic", "sentence_transformers", "transformers"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"at": self.formatTime(record), "level": record.levelname, "logger": record.name}
+        line["message"] = record.getMessage()
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+@cli.command()
+def serve(
+    local: Local = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    worker: Annotated[bool, typer.Option(help="Run the ingestion worker in this process too.")] = True,
+) -> None:
+    """Serve the API until Ctrl-C."""
+    from app.serving import serve as serve_until_signal
+
+    settings = Settings()
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update=given)})
+    start_logging(settings)
+    with Progress(err) as progress:
+        run(serve_until_signal(settings, local=local, with_worker=worker, progress=progress.step))
+
+
+@cli.command()
+def worker() -> None:
+    """Run only the ingestion worker; as many as you like, beside any number of APIs."""
+    from app.main import open_service, running_worker
+
+    settings = Settings()
+    start_logging(settings)
+
+    async def work() -> None:
+        async with open_service(settings) as service, running_worker(service):
+            await asyncio.Event().wait()
+
+    run(work())
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    from app.db import migrate as migration
+
+    migration.upgrade(Settings().database.url.get_secret_value())
+    out.print("The database is at this version's schema.")
+
+
+@cli.command()
+def demo(
+    stay: Annotated[bool, typer.Option(help="Keep serving afterwards.")] = False,
+) -> None:
+    """Ingest a short conversation on the embedded default, and show what becomes of it."""
+    from app.demo.show import demonstrate
+
+    settings = Settings()
+    start_logging(settings.model_copy(update={"log": settings.log.model_copy(update={"level": "WARNING"})}))
+    run(demonstrate(settings, out, stay=stay))
+
+
+@cli.command()
+def ingest(
+    bank: Annotated[str | None, typer.Option(help="Name of the bank; the conversation's with --locomo.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="JSON list or JSON lines of turns.")] = None,
+    locomo: Annotated[Path | None, typer.Option(help="A LoCoMo file in its upstream form.")] = None,
+    conversation: Annotated[str, typer.Option(help="Which conversation of it.")] = "conv-26",
+    url: Url = LOCAL_URL,
+    key: Key = None,
+) -> None:
+    """Post a conversation and follow it until every turn is done or failed; interrupted, it can be run again."""
+    from app.ingesting import follow, post, read_turns
+
+    turns, name = read_turns(file, locomo, conversation)
+    with Client(url, key) as client:
+        posted = post(client, bank or name, turns)
+        failed = follow(client, bank or name, posted, out)
+    out.print(f"{len(turns) - failed} of {len(turns)} turns done in bank {bank or name!r}.")
+    if failed:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def ask(question: str, bank: Bank, url: Url = LOCAL_URL, key: Key = None, as_json: bool = False) -> None:
+    """Ask a bank a question; shows the memories and turns that the answer stands on."""
+    with Client(url, key) as client:
+        answer = client.answer(bank, question)
+    if as_json:
+        out.print_json(data=answer)
+    else:
+        show_answer(out, answer)
+
+
+@cli.command()
+def memories(bank: Bank, url: Url = LOCAL_URL, key: Key = None, as_json: bool = False) -> None:
+    """Show what a bank remembers."""
+    with Client(url, key) as client:
+        found = client.memories(bank)
+    if as_json:
+        out.print_json(data=found)
+    else:
+        show_memories(out, found)
+
+
+@cli.command()
+def banks(url: Url = LOCAL_URL, key: Key = None) -> None:
+    """List the banks."""
+    table = Table("bank", "turns", "memories", "speakers", "made")
+    with Client(url, key) as client:
+        for bank in client.banks():
+            counts = (str(bank["turns"]), str(bank["memories"]))
+            table.add_row(bank["name"], *counts, ", ".join(bank["speakers"]), bank["created_at"][:16])
+    out.print(table)
+
+
+@cli.command()
+def openapi() -> None:
+    """Print the API's OpenAPI document."""
+    from app.main import create_app
+
+    sys.stdout.write(json.dumps(create_app(Settings(_env_file=None)).openapi(), indent=2) + "\n")
+
+
+@keys_cli.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    tenant: Annotated[str, typer.Option(help="Whose key it is; made where there is none.")] = "default",
+    local: Local = False,
+) -> None:
+    """Make a key. It is shown once and stored as a hash."""
+    from app.services import keys
+
+    made = run(_with_database(local, lambda sessions: keys.create(sessions, tenant, name)))
+    if made is not None:
+        err.print(f"Key {made.id} of tenant {made.tenant!r}; it is not shown again:")
+        sys.stdout.write(made.secret + "\n")
+
+
+@keys_cli.command("list")
+def list_keys(local: Local = False) -> None:
+    """List keys, without their secrets."""
+    from app.services import keys
+
+    table = Table("id", "tenant", "name", "made", "revoked")
+    for one in run(_with_database(local, keys.list_keys)) or []:
+        revoked = f"{one.revoked_at:%Y-%m-%d %H:%M}" if one.revoked_at else ""
+        table.add_row(str(one.id), one.tenant, one.name, f"{one.created_at:%Y-%m-%d %H:%M}", revoked)
+    out.print(table)
+
+
+@keys_cli.command("revoke")
+def revoke_key(key_id: UUID, local: Local = False) -> None:
+    """Make a key worthless at once."""
+    from app.services import keys
+
+    run(_with_database(local, lambda sessions: keys.revoke(sessions, key_id)))
+    out.print(f"Key {key_id} is revoked.")
+
+
+async def _with_database(local: bool, use: Any) -> Any:
+    """Run a use case on the configured database, or on the embedded one while no service holds it."""
+    from app.db import migrate as migration
+    from app.db.engine import make_engine, make_sessions
+    from app.local.running import attached_postgres
+
+    async with attached_postgres(Settings(), local) as settings:
+        if local:
+            await asyncio.to_thread(migration.upgrade, settings.database.url.get_secret_value())
+        engine = make_engine(settings.database)
+        try:
+            return await use(make_sessions(engine))
+        finally:
+            await engine.dispose()
+
+
+if __name__ == "__main__":
+    main()

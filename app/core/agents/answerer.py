@@ -1,0 +1,107 @@
+"""The Answer Agent: a question and its candidates, to the distilled memories first and then the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from app.core import rendering
+from app.core.agents import replies
+from app.core.trace import Outcome
+from app.core.values import Candidate, Message, Prompt, Role, Turn, Value
+
+MAX_CANDIDATES = 60
+"""Memory-R1, Algorithm 2: 30 for each of two participants."""
+MAX_SOURCE_CHARACTERS = 400
+"""Characters of one source turn."""
+
+
+class AnswererOptions(BaseModel):
+    """How the Answer Agent is asked."""
+
+    candidates: int = Field(MAX_CANDIDATES, ge=1, le=MAX_CANDIDATES)
+    """Memories retrieved for a question."""
+    attach_sources: bool = True
+    """Show the words that the candidates came from."""
+    max_distilled: int = Field(8, ge=1, le=MAX_CANDIDATES)
+    """Memories chosen at most."""
+    max_answer_characters: int = Field(300, ge=20, le=4000)
+    """Characters of the answer at most."""
+    max_prompt_characters: int = Field(16000, ge=1000, le=400_000)
+    """Characters of candidates and sources; the lowest ranked lose first their sources, then their place."""
+
+
+class Answer(Value):
+    """What came of a reply."""
+
+    outcome: Outcome
+    text: str | None = None
+    """None where the bank does not tell."""
+    distilled: tuple[int, ...] = ()
+    """Ordinals of the candidates that were chosen, from 1."""
+
+
+class _Reply(BaseModel):
+    memories: list[int]
+    answer: str | None
+
+
+def render(
+    question: str, candidates: Sequence[Candidate], sources: Mapping[UUID, Turn], options: AnswererOptions
+) -> Prompt:
+    """The prompt for one question; `sources` are the candidates' turns by id (empty: none are attached)."""
+    constant = rendering.constant_messages("answerer")
+    lines = _lines(candidates, sources, options)
+    content = "\n".join(["Memories:", *(lines or ["none"]), f"Question: {' '.join(question.split())}"])
+    return Prompt(
+        role=Role.ANSWERER,
+        messages=(*constant, Message(role="user", content=content)),
+        constant=len(constant),
+        reply_schema=_schema(max(1, len(candidates)), options),
+        version=rendering.prompt_version("answerer", options.model_dump_json()),
+    )
+
+
+def parse(reply: str, candidates: int) -> Answer:
+    """The answer of a reply to a prompt with so many candidates."""
+    read = replies.read(reply, _Reply)
+    if read is None or any(not 1 <= ordinal <= candidates for ordinal in read.memories):
+        return Answer(outcome=Outcome.MALFORMED)
+    distilled = tuple(dict.fromkeys(read.memories))
+    text = replies.clean(read.answer or "")
+    if not text:
+        return Answer(outcome=Outcome.ABSTAINED, distilled=distilled)
+    return Answer(outcome=Outcome.ANSWERED, text=text, distilled=distilled)
+
+
+def _lines(candidates: Sequence[Candidate], sources: Mapping[UUID, Turn], options: AnswererOptions) -> list[str]:
+    """Each candidate with its source turns, a turn shown once, within the budget of characters."""
+    heads = [
+        f"{n}. ({rendering.day(c.memory.said_at)}, {c.memory.speaker}) {c.memory.text}"
+        for n, c in enumerate(candidates, start=1)
+    ]
+    left = options.max_prompt_characters - sum(len(head) + 1 for head in heads)
+    while heads and left < 0:
+        left += len(heads.pop()) + 1
+    lines: list[str] = []
+    seen: set[UUID] = set()
+    for head, candidate in zip(heads, candidates, strict=False):
+        lines.append(head)
+        for turn in [sources[i] for i in candidate.memory.sources if i in sources and i not in seen]:
+            line = f"> {turn.speaker}: {rendering.one_line(turn.text, MAX_SOURCE_CHARACTERS)}"
+            if len(line) + 1 <= left:
+                seen.add(turn.id)
+                lines.append(line)
+                left -= len(line) + 1
+    return lines
+
+
+def _schema(candidates: int, options: AnswererOptions) -> dict[str, Any]:
+    ordinal = {"type": "integer", "enum": list(range(1, candidates + 1))}
+    answer = {"anyOf": [rendering.text_schema(options.max_answer_characters), {"type": "null"}]}
+    return rendering.object_schema(
+        {"memories": rendering.list_schema(ordinal, min(candidates, options.max_distilled)), "answer": answer}
+    )

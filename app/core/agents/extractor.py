@@ -1,0 +1,103 @@
+"""The extractor: one turn, with the few turns before it, to facts that stand alone and that the turn supports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pydantic import BaseModel, Field
+
+from app.core import dates, grounding, rendering
+from app.core.agents import replies
+from app.core.changes import normalise
+from app.core.trace import Outcome
+from app.core.values import Fact, Message, Prompt, RejectedFact, Role, Turn, Value
+
+MAX_TURN_CHARACTERS = 8000
+"""Characters of a turn that are shown; the API accepts no longer turn."""
+MAX_CONTEXT_CHARACTERS = 300
+"""Characters of each earlier turn."""
+_FIRST_PERSON = re.compile(r"\b(I|I'm|I've|I'd|I'll|[Mm]y|me|mine|[Ww]e|[Oo]ur|us)\b")
+
+
+class ExtractorOptions(BaseModel):
+    """How the extractor is asked."""
+
+    context_turns: int = Field(4, ge=0, le=20)
+    """Earlier turns shown with a turn."""
+    max_facts: int = Field(6, ge=1, le=20)
+    """Facts read out of one turn at most."""
+    max_fact_characters: int = Field(240, ge=40, le=1000)
+    """Characters of one fact at most."""
+
+
+class Extraction(Value):
+    """What came of a reply."""
+
+    outcome: Outcome
+    facts: tuple[Fact, ...] = ()
+    rejected: tuple[RejectedFact, ...] = ()
+
+
+class _Reply(BaseModel):
+    facts: list[str]
+
+
+def render(turn: Turn, context: Sequence[Turn], options: ExtractorOptions) -> Prompt:
+    """The prompt for one turn; `context` is what was said before it, oldest first."""
+    constant = rendering.constant_messages("extractor")
+    fact = rendering.text_schema(options.max_fact_characters)
+    return Prompt(
+        role=Role.EXTRACTOR,
+        messages=(*constant, Message(role="user", content=_question(turn, context, options))),
+        constant=len(constant),
+        reply_schema=rendering.object_schema({"facts": rendering.list_schema(fact, options.max_facts)}),
+        version=rendering.prompt_version("extractor", options.model_dump_json()),
+    )
+
+
+def parse(reply: str, turn: Turn, context: Sequence[Turn]) -> Extraction:
+    """Facts with absolute dates, each supported by the turn; the others are rejected with the reason."""
+    read = replies.read(reply, _Reply)
+    if read is None:
+        return Extraction(outcome=Outcome.MALFORMED)
+    facts: dict[str, Fact] = {}
+    rejected = []
+    for said in read.facts:
+        text = _standing_alone(said, turn)
+        reason = _why_rejected(text, turn, context)
+        if reason:
+            rejected.append(RejectedFact(text=text, reason=reason))
+        else:
+            facts.setdefault(normalise(text), Fact(text=text))
+    outcome = Outcome.FACTS if facts else Outcome.NOTHING
+    return Extraction(outcome=outcome, facts=tuple(facts.values()), rejected=tuple(rejected))
+
+
+def _question(turn: Turn, context: Sequence[Turn], options: ExtractorOptions) -> str:
+    earlier = list(context)[len(context) - options.context_turns :] if options.context_turns else []
+    said = [f"{t.speaker}: {rendering.one_line(t.text, MAX_CONTEXT_CHARACTERS)}" for t in earlier]
+    found = [f'"{d.expression}" is {d.absolute}' for d in dates.find_relative_dates(turn.text, turn.said_at)]
+    lines = [
+        "Earlier:",
+        *(said or ["nothing"]),
+        f"Dates: {', '.join(dict.fromkeys(found)) or 'none'}",
+        f"{turn.speaker}, on {rendering.day(turn.said_at)}:",
+        turn.text[:MAX_TURN_CHARACTERS],
+    ]
+    return "\n".join(lines)
+
+
+def _standing_alone(fact: str, turn: Turn) -> str:
+    """The fact with absolute dates, and with its speaker named where it speaks in the first person."""
+    text = dates.make_dates_absolute(replies.clean(fact), turn.said_at)
+    if _FIRST_PERSON.search(text) and not text.startswith(f"{turn.speaker}:"):
+        return f"{turn.speaker}: {text}"
+    return text
+
+
+def _why_rejected(text: str, turn: Turn, context: Sequence[Turn]) -> str | None:
+    absolute = dates.make_dates_absolute(turn.text, turn.said_at)
+    around = " ".join(f"{t.speaker} {t.text}" for t in context)
+    known = f"{around} {turn.speaker} {rendering.day(turn.said_at)}"
+    return grounding.why_ungrounded(text, f"{turn.text} {absolute}", known)

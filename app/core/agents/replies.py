@@ -1,0 +1,31 @@
+"""Reading a model's JSON reply into a value; a reply that does not fit is an outcome, never an empty success."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+Reply = TypeVar("Reply", bound=BaseModel)
+_anything = TypeAdapter(dict[str, Any])
+
+
+def read(reply: str, form: type[Reply]) -> Reply | None:
+    """The reply as `form`, or None where it is not JSON of that form."""
+    try:
+        return form.model_validate_json(reply)
+    except ValidationError:
+        return None
+
+
+def read_object(reply: str) -> dict[str, Any] | None:
+    """The reply as an object of any form, or None."""
+    try:
+        return _anything.validate_json(reply)
+    except ValidationError:
+        return None
+
+
+def clean(text: str) -> str:
+    """The text on one line, without control characters: a database refuses some of them."""
+    return " ".join("".join(c if c.isprintable() or c.isspace() else " " for c in text).split())

@@ -1,0 +1,223 @@
+"""The inbox and its lanes: one lane a bank, leased to one worker at a time, worked through in order of arrival.
+
+A lane's `run_at` says when its first waiting turn is due (null: nothing waits). A worker claims a due lane with SKIP
+LOCKED, keeps the lease alive by heartbeats, and everything it writes checks that the lease is still its own.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.values import Turn, Value
+from app.db import tables
+from app.db.queries import BankKey, in_bank, turn_of
+
+CHANNEL = "memory_r1_work"
+WAITING = ("queued", "retrying")
+
+_CLAIM = text(
+    """
+    UPDATE lanes SET lease_owner = :owner, lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE (tenant_id, bank_id) = (
+        SELECT tenant_id, bank_id FROM lanes
+        WHERE run_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
+        ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING tenant_id, bank_id
+    """
+)
+_NEXT = text(
+    "SELECT extract(epoch FROM min(greatest(run_at, coalesce(lease_until, run_at))) - clock_timestamp()) FROM lanes "
+    "WHERE run_at IS NOT NULL"
+)
+
+
+class LeaseLost(Exception):
+    """Another worker has the bank by now; what was being written must be dropped."""
+
+
+class InboxItem(Value):
+    """A turn that waits to be worked on."""
+
+    turn: Turn
+    position: int
+    ingestion_id: UUID
+    attempts: int
+    due: bool
+    extraction: dict[str, Any] | None = None
+
+
+async def enqueue(session: AsyncSession, key: BankKey, ingestion_id: UUID, turns: dict[int, UUID]) -> None:
+    """Put turns, by position, into the inbox and wake the workers when the transaction ends."""
+    rows = [
+        {**key._asdict(), "position": p, "turn_id": turn_id, "ingestion_id": ingestion_id, "state": "queued"}
+        for p, turn_id in turns.items()
+    ]
+    await session.execute(insert(tables.inbox), rows)
+    await make_due(session, key)
+
+
+async def make_due(session: AsyncSession, key: BankKey) -> None:
+    """The bank has work now."""
+    now = func.now()
+    lane = upsert(tables.lanes).values(**key._asdict(), run_at=now)
+    earlier = func.least(tables.lanes.c.run_at, now)
+    await session.execute(lane.on_conflict_do_update(index_elements=["tenant_id", "bank_id"], set_={"run_at": earlier}))
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+async def claim(session: AsyncSession, owner: UUID, seconds: float) -> BankKey | None:
+    """Lease the bank that has waited longest, or None where no bank is due and free."""
+    row = (await session.execute(_CLAIM, {"owner": owner, "seconds": seconds})).one_or_none()
+    return BankKey(row.tenant_id, row.bank_id) if row else None
+
+
+async def seconds_to_next(session: AsyncSession) -> float | None:
+    """Seconds until some bank is due and free, as things stand; None where nothing waits."""
+    seconds = await session.scalar(_NEXT)
+    return None if seconds is None else float(seconds)
+
+
+async def extend(session: AsyncSession, key: BankKey, owner: UUID, seconds: float) -> None:
+    """The worker is alive. Raises `LeaseLost`."""
+    until = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    statement = update(tables.lanes).where(_leased(key, owner)).values(lease_until=until)
+    if (await session.execute(statement.returning(tables.lanes.c.bank_id))).one_or_none() is None:
+        raise LeaseLost
+
+
+async def hold(session: AsyncSession, key: BankKey, owner: UUID) -> None:
+    """Lock the lane for this transaction, so that no other worker can take it before. Raises `LeaseLost`."""
+    statement = select(tables.lanes.c.bank_id).where(_leased(key, owner)).with_for_update()
+    if (await session.execute(statement)).one_or_none() is None:
+        raise LeaseLost
+
+
+async def release(session: AsyncSession, key: BankKey, owner: UUID) -> None:
+    """Give the bank back; it is due again when its first waiting turn is."""
+    lane = select(tables.lanes.c.bank_id).where(_leased(key, owner)).with_for_update()
+    if (await session.execute(lane)).one_or_none() is None:
+        return
+    inbox = tables.inbox
+    first = select(inbox.c.run_at).where(_waiting(key)).order_by(inbox.c.position).limit(1)
+    run_at = await session.scalar(first)
+    values = {"run_at": run_at, "lease_owner": None, "lease_until": None}
+    await session.execute(update(tables.lanes).where(in_bank(tables.lanes, key)).values(**values))
+    if run_at is not None:
+        await session.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+async def waiting(session: AsyncSession, key: BankKey, limit: int) -> list[InboxItem]:
+    """The bank's first waiting turns, in order."""
+    inbox, turns = tables.inbox, tables.turns
+    statement = (
+        select(inbox, turns, (inbox.c.run_at <= func.clock_timestamp()).label("due"))
+        .join(turns, (turns.c.id == inbox.c.turn_id) & in_bank(turns, key))
+        .where(_waiting(key))
+        .order_by(inbox.c.position)
+        .limit(limit)
+    )
+    return [_item(row) for row in await session.execute(statement)]
+
+
+async def keep_extraction(session: AsyncSession, key: BankKey, position: int, extraction: dict[str, Any]) -> None:
+    """Note a turn's facts, so that a later try need not extract again."""
+    await _update(session, key, position, extraction=extraction)
+
+
+async def finish(session: AsyncSession, key: BankKey, position: int) -> None:
+    """Mark a waiting turn done. Raises `LeaseLost` where it is not waiting any more."""
+    await _update(session, key, position, state="done", error=None, error_type=None)
+
+
+async def postpone(session: AsyncSession, key: BankKey, item: InboxItem, seconds: float, error: Exception) -> None:
+    """Try again later; the bank's other turns wait, since order matters."""
+    run_at = func.clock_timestamp() + timedelta(seconds=seconds)
+    await _fail(session, key, item, error, state="retrying", run_at=run_at)
+
+
+async def set_aside(session: AsyncSession, key: BankKey, item: InboxItem, error: Exception) -> None:
+    """Give a turn up for now, with the reason; the bank goes on."""
+    await _fail(session, key, item, error, state="failed")
+
+
+async def retry_failed(session: AsyncSession, key: BankKey, ingestion_id: UUID) -> int:
+    """Put the failed turns of an ingestion back; how many there were."""
+    inbox = tables.inbox
+    statement = (
+        update(inbox)
+        .where(in_bank(inbox, key), inbox.c.ingestion_id == ingestion_id, inbox.c.state == "failed")
+        .values(state="queued", attempts=0, run_at=func.now(), updated_at=func.now())
+        .returning(inbox.c.position)
+    )
+    count = len((await session.execute(statement)).all())
+    if count:
+        await make_due(session, key)
+    return count
+
+
+async def context_before(session: AsyncSession, key: BankKey, position: int, count: int) -> list[Turn]:
+    """The turns just before a position, oldest first."""
+    turns = tables.turns
+    statement = (
+        select(turns)
+        .where(in_bank(turns, key), turns.c.position < position)
+        .order_by(turns.c.position.desc())
+        .limit(count)
+    )
+    return [turn_of(row) for row in reversed((await session.execute(statement)).all())]
+
+
+async def waiting_count(session: AsyncSession, key: BankKey) -> int:
+    """How many turns of a bank wait."""
+    return await session.scalar(select(func.count()).select_from(tables.inbox).where(_waiting(key))) or 0
+
+
+def _waiting(key: BankKey) -> Any:
+    return in_bank(tables.inbox, key) & tables.inbox.c.state.in_(WAITING)
+
+
+def _leased(key: BankKey, owner: UUID) -> Any:
+    lanes = tables.lanes
+    return in_bank(lanes, key) & (lanes.c.lease_owner == owner) & (lanes.c.lease_until > func.clock_timestamp())
+
+
+def _item(row: Row[Any]) -> InboxItem:
+    return InboxItem(
+        turn=turn_of(row),
+        position=row.position,
+        ingestion_id=row.ingestion_id,
+        attempts=row.attempts,
+        due=row.due,
+        extraction=row.extraction,
+    )
+
+
+async def _fail(session: AsyncSession, key: BankKey, item: InboxItem, error: Exception, **values: Any) -> None:
+    await _update(
+        session,
+        key,
+        item.position,
+        attempts=item.attempts + 1,
+        error_type=type(error).__name__,
+        error=str(error)[:1000],
+        **values,
+    )
+
+
+async def _update(session: AsyncSession, key: BankKey, position: int, **values: Any) -> None:
+    inbox = tables.inbox
+    statement = (
+        update(inbox)
+        .where(_waiting(key), inbox.c.position == position)
+        .values(**values, updated_at=func.clock_timestamp())
+        .returning(inbox.c.position)
+    )
+    if (await session.execute(statement)).one_or_none() is None:
+        raise LeaseLost

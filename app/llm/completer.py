@@ -1,0 +1,118 @@
+"""Completing over HTTP: any OpenAI-compatible server, vLLM first."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import openai
+from openai import AsyncOpenAI
+from pydantic import SecretStr
+
+from app.core import errors
+from app.core.values import Completion, Prompt, Usage
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
+
+
+class HttpCompleter:
+    """Implements `app.core.ports.Completer`. Retries are the client library's: backoff with jitter, `Retry-After`."""
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: SecretStr | None = None,
+        timeout: float = 60,
+        max_retries: int = 2,
+        concurrency: int = 8,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        max_tokens: int = 512,
+    ) -> None:
+        self._client = AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key.get_secret_value() if api_key else "none",
+            timeout=timeout,
+            max_retries=max_retries,
+        )
+        self._base_url, self._model = base_url, model
+        self._sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        async with self._slots:
+            started = time.perf_counter()
+            response = await self._ask(prompt)
+            seconds = time.perf_counter() - started
+        return Completion(text=_text_of(response), policy=self._model, usage=_usage_of(response), seconds=seconds)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _ask(self, prompt: Prompt) -> ChatCompletion:
+        form = {"name": prompt.role.value, "schema": prompt.reply_schema, "strict": True}
+        messages: Any = [message.model_dump() for message in prompt.messages]
+        try:
+            return await self._client.chat.completions.create(
+                model=self._model,
+                messages=messages,
+                response_format={"type": "json_schema", "json_schema": form},  # type: ignore[typeddict-item]
+                **self._sampling,
+            )
+        except openai.OpenAIError as error:
+            raise self._translated(error) from error
+        except (json.JSONDecodeError, ValueError) as error:
+            raise errors.BrokenReply(f"{self._base_url} answered what is not JSON.") from error
+
+    def _translated(self, error: openai.OpenAIError) -> errors.ModelError:
+        where = f"the model server {self._base_url}"
+        match error:
+            case openai.APITimeoutError():
+                return errors.ModelTimedOut(f"There was no answer in time from {where}.")
+            case openai.APIConnectionError():
+                return errors.ModelUnreachable(f"Cannot reach {where}.")
+            case openai.APIStatusError(status_code=status) if status in (408, 409, 429) or status >= 500:
+                return errors.ModelOverloaded(f"Status {status} from {where}.")
+            case openai.APIStatusError(status_code=status):
+                return errors.ModelRefused(f"Status {status} from {where}: {_reason(error)}")
+            case _:
+                return errors.BrokenReply(f"{where.capitalize()} answered in an unknown form.")
+
+
+def _reason(error: openai.APIStatusError) -> str:
+    """The server's own words, cut short: they may quote the prompt."""
+    body = error.body if isinstance(error.body, dict) else {}
+    return str(body.get("message") or "no reason given")[:200]
+
+
+def _text_of(response: ChatCompletion) -> str:
+    """The reply's text. Raises `ReplyCutOff` or `BrokenReply`."""
+    choices = getattr(response, "choices", None)
+    if not choices or getattr(choices[0], "message", None) is None:
+        raise errors.BrokenReply("The model server answered without a message.")
+    text = choices[0].message.content
+    if choices[0].finish_reason == "length":
+        raise errors.ReplyCutOff()
+    if choices[0].message.refusal or choices[0].finish_reason == "content_filter":
+        raise errors.ModelRefused("The model declined to reply.")
+    if not text:
+        raise errors.BrokenReply("The model's reply is empty.")
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise errors.BrokenReply("The model's reply is not JSON; does the server support json_schema?") from error
+    return text
+
+
+def _usage_of(response: ChatCompletion) -> Usage:
+    if response.usage is None:
+        return Usage()
+    return Usage(
+        prompt_tokens=response.usage.prompt_tokens or 0, completion_tokens=response.usage.completion_tokens or 0
+    )

@@ -1,0 +1,194 @@
+"""A language model in the service's own process: one thread generates for all calls that wait.
+
+torch is imported by that thread when it starts, never by importing this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from app.core.errors import ModelError, ModelOverloaded, ModelUnreachable
+from app.core.values import Completion, Prompt, Role, Usage
+
+if TYPE_CHECKING:
+    from app.local.decoding import Decoder, Row
+
+# Read once, when OpenMP is loaded with torch: threads that wait must sleep, since the cores are shared.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Call:
+    """One `complete` that waits for its reply."""
+
+    prompt: Prompt
+    began: float = field(default_factory=time.perf_counter)
+    done: Future[Completion] = field(default_factory=Future)
+    abandoned: bool = False
+
+
+class LocalCompleter:
+    """The `Completer` port on a model folder or a model's name; `start` before the first call.
+
+    Calls join the running batch between two tokens and leave it when they are complete: none waits for a batch to end.
+    """
+
+    def __init__(
+        self,
+        model: Path | str,
+        *,
+        name: str = "smollm2-135m-instruct",
+        max_batch: int = 8,
+        threads: int | None = None,
+        max_tokens: int | Mapping[Role, int] = 384,
+        max_context: int = 8192,
+        temperature: float = 0.0,
+        seed: int = 0,
+        keep_prefixes: bool = True,
+    ) -> None:
+        self.name = name
+        self._model = model
+        self._max_batch = max_batch
+        self._threads = threads or max(1, visible_cores() // 2)
+        self._max_tokens = max_tokens if isinstance(max_tokens, Mapping) else dict.fromkeys(Role, max_tokens)
+        self._max_context = max_context
+        self._temperature, self._seed, self._keep_prefixes = temperature, seed, keep_prefixes
+        self._waiting: SimpleQueue[_Call | None] = SimpleQueue()
+        self._running: dict[Row, _Call] = {}
+        self._loaded: Future[None] = Future()
+        self._thread = threading.Thread(target=self._work, name="local-completer", daemon=True)
+        self._open = self._stopping = False
+
+    async def start(self) -> None:
+        """Load the model. Raises what loading it raises."""
+        self._thread.start()
+        await asyncio.wrap_future(self._loaded)
+        self._open = True
+
+    async def aclose(self) -> None:
+        """Fail the calls that wait or run, and end the thread."""
+        self._open, self._stopping = False, True
+        if self._thread.ident is not None:
+            self._waiting.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        if not self._open:
+            raise ModelUnreachable("The local model is not running.")
+        call = _Call(prompt)
+        self._waiting.put(call)
+        try:
+            return await asyncio.wrap_future(call.done)
+        except asyncio.CancelledError:
+            call.abandoned = True
+            raise
+
+    def _work(self) -> None:
+        """The thread's whole life."""
+        try:
+            decoder = self._load()
+        except BaseException as error:
+            self._loaded.set_exception(error)
+            return
+        self._loaded.set_result(None)
+        while not self._stopping:
+            try:
+                self._take_calls(decoder)
+                self._drop_abandoned(decoder)
+                if decoder.rows:
+                    decoder.step()
+                self._deliver_finished(decoder)
+            except Exception:
+                logger.exception("the local model failed")
+                self._fail_running(decoder, ModelOverloaded("The local model failed inside."))
+        self._fail_running(decoder, ModelUnreachable("The local model was stopped."))
+        self._fail_waiting()
+
+    def _load(self) -> Decoder:
+        import torch
+
+        from app.local.decoding import Decoder
+
+        torch.set_num_threads(self._threads)
+        return Decoder(
+            self._model,
+            max_batch=self._max_batch,
+            max_context=self._max_context,
+            temperature=self._temperature,
+            seed=self._seed,
+            keep_prefixes=self._keep_prefixes,
+        )
+
+    def _take_calls(self, decoder: Decoder) -> None:
+        """Let waiting calls join while there is room; where nothing runs, wait for one."""
+        while not self._stopping and len(decoder.rows) < self._max_batch:
+            try:
+                call = self._waiting.get(block=not decoder.rows)
+            except Empty:
+                return
+            if call is not None:
+                self._join(decoder, call)
+
+    def _join(self, decoder: Decoder, call: _Call) -> None:
+        if not call.done.set_running_or_notify_cancel():
+            return
+        try:
+            row = decoder.join(call.prompt, self._max_tokens[call.prompt.role])
+        except ModelError as error:
+            call.done.set_exception(error)
+        except Exception:
+            logger.exception("the local model failed")
+            call.done.set_exception(ModelOverloaded("The local model failed inside."))
+        else:
+            self._running[row] = call
+            self._deliver_finished(decoder)
+
+    def _drop_abandoned(self, decoder: Decoder) -> None:
+        for row in [row for row, call in self._running.items() if call.abandoned]:
+            decoder.leave(row)
+            del self._running[row]
+
+    def _deliver_finished(self, decoder: Decoder) -> None:
+        for row in [row for row in decoder.rows if row.finished]:
+            decoder.leave(row)
+            call = self._running.pop(row)
+            try:
+                call.done.set_result(self._completion(row, call))
+            except ModelError as error:
+                call.done.set_exception(error)
+
+    def _completion(self, row: Row, call: _Call) -> Completion:
+        usage = Usage(prompt_tokens=row.prompt_tokens, completion_tokens=len(row.reply))
+        return Completion(
+            text=row.text(), policy=self.name, usage=usage, seconds=round(time.perf_counter() - call.began, 4)
+        )
+
+    def _fail_running(self, decoder: Decoder, error: ModelError) -> None:
+        for call in self._running.values():
+            call.done.set_exception(error)
+        self._running.clear()
+        decoder.rows.clear()
+
+    def _fail_waiting(self) -> None:
+        while not self._waiting.empty():
+            call = self._waiting.get()
+            if call is not None and call.done.set_running_or_notify_cancel():
+                call.done.set_exception(ModelUnreachable("The local model was stopped."))
+
+
+def visible_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,69 @@
+"""The embedded default: Postgres as a child process, the small model in this one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from app.core.ports import Completer
+from app.core.values import Role
+from app.local.engine import LocalCompleter
+from app.local.model import ensure_packaged_model
+from app.local.postgres import LocalPostgres, default_data_dir
+from app.settings import LocalSettings, Settings
+
+PACKAGED_MODEL = "packaged:SmolLM2-135M-Instruct"
+Progress = Callable[[str], None]
+
+
+def data_dir(settings: LocalSettings) -> Path:
+    """Where the embedded default keeps everything."""
+    return settings.data_dir or default_data_dir()
+
+
+@asynccontextmanager
+async def local_postgres(settings: Settings, progress: Progress) -> AsyncIterator[Settings]:
+    """Postgres for as long as the block runs, and the settings that point at it. Raises `LocalPostgresError`."""
+    postgres = LocalPostgres(data_dir(settings.local), progress=progress)
+    url = await asyncio.to_thread(postgres.start)
+    try:
+        database = settings.database.model_copy(update={"url": SecretStr(url)})
+        yield settings.model_copy(update={"database": database})
+    finally:
+        await asyncio.to_thread(postgres.stop)
+
+
+@asynccontextmanager
+async def local_completers(settings: LocalSettings, progress: Progress) -> AsyncIterator[dict[Role, Completer]]:
+    """The small model for all roles, for as long as the block runs. Raises `PackagedModelMissing`."""
+    packaged = settings.model == PACKAGED_MODEL
+    folder = data_dir(settings) / "models"
+    progress("loading the language model")
+    model = await asyncio.to_thread(ensure_packaged_model, folder, progress) if packaged else settings.model
+    completer = LocalCompleter(
+        model,
+        name=settings.model.removeprefix("packaged:"),
+        max_batch=settings.max_batch,
+        threads=settings.threads,
+        max_tokens=settings.max_tokens,
+        max_context=settings.max_context,
+    )
+    await completer.start()
+    try:
+        yield dict.fromkeys(Role, completer)
+    finally:
+        await completer.aclose()
+
+
+@asynccontextmanager
+async def attached_postgres(settings: Settings, local: bool) -> AsyncIterator[Settings]:
+    """The settings as they are, or with the embedded Postgres where `local` asks for it."""
+    if not local:
+        yield settings
+        return
+    async with local_postgres(settings, lambda step: None) as pointed:
+        yield pointed

@@ -1,0 +1,173 @@
+"""Putting the service together: models by setting, sessions, the app, and the worker beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from app.api import answers, banks, health, memories, problems, turns
+from app.api.limits import BodyLimit
+from app.api.problems import Problem
+from app.core.errors import InvalidInput
+from app.core.ports import Completer
+from app.core.values import Role
+from app.db.engine import make_engine, make_sessions
+from app.llm.completer import HttpCompleter
+from app.llm.embedder import HttpEmbedder, ThreadEmbedder, sentence_transformer
+from app.local.model import ensure_packaged_embedder
+from app.services.banks import check_embedder
+from app.services.service import Service
+from app.settings import EmbeddingSettings, LlmSettings, Settings
+from app.worker import Worker
+
+PACKAGED_EMBEDDER = "packaged:all-MiniLM-L6-v2"
+OpenService = Callable[[], AbstractAsyncContextManager[Service]]
+
+
+def create_app(settings: Settings, opened: OpenService | None = None, *, with_worker: bool = False) -> FastAPI:
+    """The API on a service that is opened when the app starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with (opened or (lambda: open_service(settings)))() as service:
+            app.state.service = service
+            async with running_worker(service) if with_worker else contextlib.nullcontext():
+                yield
+
+    app = FastAPI(
+        title="Memory-R1",
+        version=version("memory-r1"),
+        summary="A memory service that learns what to remember",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        responses=_documented_problems(),
+    )
+    app.state.require_key = requires_key(settings)
+    app.add_middleware(BodyLimit, most=settings.server.max_body_bytes)
+    problems.add_handlers(app)
+    for router in (turns.router, memories.router, answers.router, banks.router, health.router):
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings, completers: Mapping[Role, Completer] | None = None
+) -> AsyncIterator[Service]:
+    """The service on a migrated database. Raises `EmbeddingMismatch`, `InvalidInput` for a setting that is missing."""
+    async with contextlib.AsyncExitStack() as stack:
+        engine = make_engine(settings.database)
+        stack.push_async_callback(engine.dispose)
+        if completers is None:
+            made = http_completers(settings.llm)
+            for completer in made.values():
+                stack.push_async_callback(completer.aclose)
+            completers = made
+        embedder = await open_embedder(settings.embedding)
+        stack.push_async_callback(embedder.aclose)
+        service = Service(
+            settings=settings,
+            sessions=make_sessions(engine),
+            completers=completers,
+            embedder=embedder,
+            answering=asyncio.Semaphore(settings.server.max_answers),
+        )
+        await check_embedder(service.sessions, embedder)
+        yield service
+
+
+@asynccontextmanager
+async def running_worker(service: Service) -> AsyncIterator[Worker]:
+    """A worker for as long as the block runs; a worker that ends by itself is an error."""
+    worker = Worker(service)
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        await task
+
+
+def http_completers(llm: LlmSettings) -> dict[Role, HttpCompleter]:
+    """One completer for each role; what a role leaves unset is taken from `llm`. Raises `InvalidInput`."""
+    return {role: _http_completer(llm, role) for role in Role}
+
+
+def _http_completer(llm: LlmSettings, role: Role) -> HttpCompleter:
+    names = ("base_url", "model", "api_key", "timeout", "max_retries", "concurrency", "temperature", "top_p")
+    own = getattr(llm, role.value)
+    chosen = {
+        name: getattr(llm, name) if getattr(own, name) is None else getattr(own, name)
+        for name in (*names, "max_tokens")
+    }
+    if chosen["base_url"] is None:
+        raise InvalidInput(
+            "No model server is set: point MEMORY_R1_LLM__BASE_URL at an OpenAI-compatible one "
+            "(for example http://127.0.0.1:8000/v1), or use `memory-r1 serve --local`."
+        )
+    return HttpCompleter(**chosen)
+
+
+async def open_embedder(settings: EmbeddingSettings) -> ThreadEmbedder | HttpEmbedder:
+    """The embedder that the settings name. Raises `InvalidInput` where they are incomplete."""
+    if settings.kind == "http":
+        if settings.base_url is None or settings.dimension is None:
+            raise InvalidInput("Embedding over HTTP needs MEMORY_R1_EMBEDDING__BASE_URL and ...__DIMENSION.")
+        return HttpEmbedder(
+            settings.base_url,
+            settings.model,
+            settings.dimension,
+            api_key=settings.api_key,
+            timeout=settings.timeout,
+            batch=settings.batch,
+        )
+    return _checked(await asyncio.to_thread(_load_embedder, settings), settings)
+
+
+def _load_embedder(settings: EmbeddingSettings) -> ThreadEmbedder:
+    packaged = settings.model == PACKAGED_EMBEDDER
+    path = str(ensure_packaged_embedder()) if packaged else settings.model
+    name = settings.model.removeprefix("packaged:")
+    return sentence_transformer(name, path, batch=settings.batch, gather_ms=settings.gather_ms, offline=packaged)
+
+
+def _checked(embedder: ThreadEmbedder, settings: EmbeddingSettings) -> ThreadEmbedder:
+    if settings.dimension not in (None, embedder.dimension):
+        raise InvalidInput(
+            f"MEMORY_R1_EMBEDDING__DIMENSION is {settings.dimension}, but {embedder.model} gives {embedder.dimension}."
+        )
+    return embedder
+
+
+def requires_key(settings: Settings) -> bool:
+    """Whether callers need a key: anything but loopback does, unless a setting says otherwise."""
+    if settings.server.require_key is not None:
+        return settings.server.require_key
+    try:
+        return not ipaddress.ip_address(settings.server.host).is_loopback
+    except ValueError:
+        return settings.server.host != "localhost"
+
+
+def _documented_problems() -> dict[int | str, dict[str, object]]:
+    described = {
+        400: "The request cannot be read.",
+        401: "A valid key is required.",
+        404: "There is no such thing.",
+        409: "The request contradicts what is stored.",
+        413: "The body is too large.",
+        422: "The request is out of bounds; `errors` says where.",
+        429: "Too much work waits; see `Retry-After`.",
+        500: "The service failed.",
+        502: "The model gave no usable reply.",
+        503: "The database or the model server is away; see `Retry-After`.",
+        504: "The model server did not answer in time.",
+    }
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"model": Problem, "description": d, "content": content} for status, d in described.items()}

@@ -1,0 +1,195 @@
+"""Answering a question from a bank, and reading an answer again with what it stands on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select
+
+from app.core import errors, retrieval
+from app.core.agents import run
+from app.core.agents.answerer import Answer
+from app.core.trace import Outcome, Trace
+from app.core.values import Candidate, Memory, Role, Turn, Usage, Value
+from app.db import tables
+from app.db.engine import Sessions
+from app.db.queries import BankKey, in_bank
+from app.llm.embedding import embed_queries
+from app.services.service import Service
+from app.services.work import write_trace
+
+
+class SourceTurn(Value):
+    """A turn that a memory came from."""
+
+    id: UUID
+    external_id: str | None
+    speaker: str
+    text: str
+    said_at: datetime
+
+
+class UsedMemory(Value):
+    """A memory that an answer stands on, in the version that was used."""
+
+    id: UUID
+    version: int
+    text: str
+    speaker: str
+    said_at: datetime
+    sources: tuple[SourceTurn, ...]
+
+
+class RankedMemory(Value):
+    """A candidate of an answer."""
+
+    id: UUID
+    version: int
+    text: str
+    score: float
+    distilled: bool
+    sources: tuple[UUID, ...]
+    external_ids: tuple[str, ...]
+    """External ids of the source turns, where they have some."""
+
+
+class Timings(Value):
+    """Seconds spent on each step of an answer."""
+
+    embedding: float
+    recall: float
+    model: float
+    total: float
+
+
+class Answered(Value):
+    """An answer with everything that it stands on."""
+
+    id: UUID
+    question: str
+    answer: str | None
+    """None where the bank does not tell."""
+    abstained: bool
+    memories: tuple[UsedMemory, ...]
+    """What the Answer Agent distilled from the candidates."""
+    candidates: tuple[RankedMemory, ...]
+    policy: str | None
+    """The model that answered; null where the bank was empty and none was asked."""
+    prompt_version: str | None
+    usage: Usage
+    timings: Timings
+    created_at: datetime
+
+
+async def ask(service: Service, key: BankKey, question: str) -> Answered:
+    """Answer a question. Raises a `ModelError`, or `Overloaded` where too many questions are being answered."""
+    if service.answering.locked():
+        raise errors.Overloaded("The service answers as many questions as it can; ask again later.")
+    async with service.answering:
+        return await _ask(service, key, question)
+
+
+async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
+    """An earlier answer as it was given. Raises `UnknownAnswer`."""
+    answers = tables.answers
+    statement = select(answers.c.body).where(in_bank(answers, key), answers.c.id == answer_id)
+    async with sessions.begin() as session:
+        body = await session.scalar(statement)
+    if body is None:
+        raise errors.UnknownAnswer(answer_id)
+    return Answered.model_validate(body)
+
+
+async def _ask(service: Service, key: BankKey, question: str) -> Answered:
+    started = time.perf_counter()
+    asked = await embed_queries(service.embedder, [question], use_lexical=service.settings.retrieval.lexical)
+    embedded = time.perf_counter()
+    bank = service.bank(key)
+    candidates = await retrieval.candidates(bank, asked[0], service.settings.answerer.candidates)
+    turns = await bank.turns([i for candidate in candidates for i in candidate.memory.sources])
+    recalled = time.perf_counter()
+    answer, trace = await _complete(service, question, candidates, turns)
+    ended = time.perf_counter()
+    answered = _answered(question, answer, trace, candidates, turns).model_copy(
+        update={
+            "timings": Timings(
+                embedding=embedded - started,
+                recall=recalled - embedded,
+                model=ended - recalled,
+                total=ended - started,
+            )
+        }
+    )
+    await _keep(service, key, answered, trace)
+    return answered
+
+
+async def _complete(
+    service: Service, question: str, candidates: Sequence[Candidate], turns: Sequence[Turn]
+) -> tuple[Answer, Trace | None]:
+    """Nothing is asked of a model where there is nothing to answer from."""
+    if not candidates:
+        return Answer(outcome=Outcome.ABSTAINED), None
+    options = service.settings.answerer
+    sources = {turn.id: turn for turn in turns} if options.attach_sources else {}
+    answer, trace = await run.answer(question, candidates, sources, service.completers[Role.ANSWERER], options)
+    if answer.outcome is Outcome.MALFORMED:
+        raise errors.BrokenReply("The answerer's reply does not follow its schema.")
+    return answer, trace
+
+
+def _answered(
+    question: str, answer: Answer, trace: Trace | None, candidates: Sequence[Candidate], turns: Sequence[Turn]
+) -> Answered:
+    by_id = {turn.id: turn for turn in turns}
+    distilled = [candidates[ordinal - 1].memory for ordinal in answer.distilled]
+    chosen = {memory.id for memory in distilled}
+    return Answered(
+        id=uuid4(),
+        question=question,
+        answer=answer.text,
+        abstained=answer.outcome is Outcome.ABSTAINED,
+        memories=tuple(_used(memory, by_id) for memory in distilled),
+        candidates=tuple(_ranked(candidate, chosen, by_id) for candidate in candidates),
+        policy=trace.policy if trace else None,
+        prompt_version=trace.prompt_version if trace else None,
+        usage=trace.usage if trace else Usage(),
+        timings=Timings(embedding=0, recall=0, model=0, total=0),
+        created_at=datetime.now(UTC),
+    )
+
+
+def source_turns(memory: Memory, turns: dict[UUID, Turn]) -> tuple[SourceTurn, ...]:
+    """The turns that a memory came from, as far as they exist."""
+    found = [turns[i] for i in memory.sources if i in turns]
+    return tuple(SourceTurn.model_validate(t.model_dump(exclude={"session", "metadata"})) for t in found)
+
+
+def _used(memory: Memory, turns: dict[UUID, Turn]) -> UsedMemory:
+    fields = memory.model_dump(include={"id", "version", "text", "speaker", "said_at"})
+    return UsedMemory(**fields, sources=source_turns(memory, turns))
+
+
+def _ranked(candidate: Candidate, chosen: set[UUID], turns: dict[UUID, Turn]) -> RankedMemory:
+    memory = candidate.memory
+    external = [turns[i].external_id for i in memory.sources if i in turns]
+    return RankedMemory(
+        id=memory.id,
+        version=memory.version,
+        text=memory.text,
+        score=candidate.score,
+        distilled=memory.id in chosen,
+        sources=memory.sources,
+        external_ids=tuple(i for i in external if i is not None),
+    )
+
+
+async def _keep(service: Service, key: BankKey, answered: Answered, trace: Trace | None) -> None:
+    async with service.sessions.begin() as session:
+        row = {"id": answered.id, "body": answered.model_dump(mode="json"), "created_at": answered.created_at}
+        await session.execute(insert(tables.answers).values(**key._asdict(), **row))
+        if trace is not None:
+            await write_trace(session, service, key, trace, answer_id=answered.id)

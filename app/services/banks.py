@@ -1,0 +1,133 @@
+"""Banks: made by their first turn, found by name, listed, deleted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Select, Text, delete, func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.errors import EmbeddingMismatch, UnknownBank
+from app.core.ports import Embedder
+from app.core.values import Value
+from app.db import tables
+from app.db.engine import Sessions
+from app.db.queries import BankKey, live
+
+
+class BankSummary(Value):
+    """A bank as its owner sees it."""
+
+    name: str
+    turns: int
+    memories: int
+    speakers: tuple[str, ...]
+    embedding_model: str
+    embedding_dimension: int
+    created_at: datetime
+
+
+class BankPage(Value):
+    banks: tuple[BankSummary, ...]
+    next: str | None
+    """The name to continue after."""
+
+
+async def open_bank(session: AsyncSession, tenant_id: UUID, name: str, embedder: Embedder) -> BankKey:
+    """The bank of that name, made where there is none. Raises `EmbeddingMismatch`."""
+    banks = tables.banks
+    row = {
+        "tenant_id": tenant_id,
+        "name": name,
+        "embedding_model": embedder.model,
+        "embedding_dimension": embedder.dimension,
+    }
+    await session.execute(upsert(banks).values(row).on_conflict_do_nothing(index_elements=["tenant_id", "name"]))
+    return await _find(session, tenant_id, name, embedder)
+
+
+async def find_bank(sessions: Sessions, tenant_id: UUID, name: str, embedder: Embedder | None = None) -> BankKey:
+    """The bank of that name. Raises `UnknownBank`, and `EmbeddingMismatch` where it will be searched."""
+    async with sessions.begin() as session:
+        return await _find(session, tenant_id, name, embedder)
+
+
+async def check_embedder(sessions: Sessions, embedder: Embedder) -> None:
+    """At start: raises `EmbeddingMismatch` where any bank was embedded by another model."""
+    banks = tables.banks
+    other = (banks.c.embedding_model != embedder.model) | (banks.c.embedding_dimension != embedder.dimension)
+    statement = select(banks.c.embedding_model, banks.c.embedding_dimension).where(other).limit(1)
+    async with sessions.begin() as session:
+        row = (await session.execute(statement)).one_or_none()
+    if row is not None:
+        raise _mismatch(row.embedding_model, row.embedding_dimension, embedder)
+
+
+async def read_bank(sessions: Sessions, tenant_id: UUID, name: str) -> BankSummary:
+    """One bank. Raises `UnknownBank`."""
+    async with sessions.begin() as session:
+        row = (await session.execute(_summaries(tenant_id).where(tables.banks.c.name == name))).one_or_none()
+    if row is None:
+        raise UnknownBank(name)
+    return BankSummary.model_validate(row._mapping, from_attributes=False)
+
+
+async def list_banks(sessions: Sessions, tenant_id: UUID, limit: int, after: str | None) -> BankPage:
+    """A page of banks by name."""
+    statement = _summaries(tenant_id).order_by(tables.banks.c.name).limit(limit + 1)
+    if after is not None:
+        statement = statement.where(tables.banks.c.name > after)
+    async with sessions.begin() as session:
+        rows = (await session.execute(statement)).all()
+    banks = tuple(BankSummary.model_validate(row._mapping, from_attributes=False) for row in rows[:limit])
+    return BankPage(banks=banks, next=banks[-1].name if len(rows) > limit else None)
+
+
+async def delete_bank(sessions: Sessions, tenant_id: UUID, name: str) -> None:
+    """Remove a bank with everything in it. Raises `UnknownBank`."""
+    banks = tables.banks
+    statement = delete(banks).where(banks.c.tenant_id == tenant_id, banks.c.name == name).returning(banks.c.id)
+    async with sessions.begin() as session:
+        if (await session.execute(statement)).one_or_none() is None:
+            raise UnknownBank(name)
+
+
+async def _find(session: AsyncSession, tenant_id: UUID, name: str, embedder: Embedder | None) -> BankKey:
+    banks = tables.banks
+    row = (
+        await session.execute(select(banks).where(banks.c.tenant_id == tenant_id, banks.c.name == name))
+    ).one_or_none()
+    if row is None:
+        raise UnknownBank(name)
+    stored = (row.embedding_model, row.embedding_dimension)
+    if embedder is not None and stored != (embedder.model, embedder.dimension):
+        raise _mismatch(*stored, embedder)
+    return BankKey(tenant_id, row.id)
+
+
+def _mismatch(model: str, dimension: int, embedder: Embedder) -> EmbeddingMismatch:
+    return EmbeddingMismatch(f"{model} ({dimension} dimensions)", f"{embedder.model} ({embedder.dimension} dimensions)")
+
+
+def _summaries(tenant_id: UUID) -> Select[tuple[object, ...]]:
+    banks, memories, speakers = tables.banks.c, tables.memories, tables.speakers
+    key = BankKey(banks.tenant_id, banks.id)  # type: ignore[arg-type]
+    count = select(func.count()).select_from(memories).where(live(key)).correlate(tables.banks).scalar_subquery()
+    spoken = (
+        select(speakers.c.speaker)
+        .where(speakers.c.tenant_id == banks.tenant_id, speakers.c.bank_id == banks.id)
+        .order_by(speakers.c.first_position)
+        .correlate(tables.banks)
+        .scalar_subquery()
+    )
+    return select(
+        banks.name,
+        banks.turn_count.label("turns"),
+        count.label("memories"),
+        func.array(spoken, type_=ARRAY(Text)).label("speakers"),
+        banks.embedding_model,
+        banks.embedding_dimension,
+        banks.created_at,
+    ).where(banks.tenant_id == tenant_id)

@@ -1,0 +1,251 @@
+"""Accepting turns: stored with their ingestion and their place in the inbox in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.changes import LoggedOperation
+from app.core.errors import InvalidInput, NothingToRetry, Overloaded, TurnConflict, UnknownIngestion
+from app.core.values import RejectedFact, Turn, Value
+from app.db import lanes, queries, tables
+from app.db.engine import Sessions
+from app.db.queries import BankKey, in_bank
+from app.services import banks
+from app.services.service import Service
+
+
+class NewTurn(Value):
+    """A turn as a client posts it."""
+
+    speaker: str
+    text: str
+    said_at: datetime | None = None
+    session: str | None = None
+    external_id: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class State(StrEnum):
+    """Of a turn, and of an ingestion as the sum of its turns."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class TurnError(Value):
+    type: str
+    detail: str
+
+
+class TurnProgress(Value):
+    """What became of one turn."""
+
+    turn_id: UUID
+    external_id: str | None
+    state: State
+    attempts: int
+    error: TurnError | None
+    facts: tuple[str, ...]
+    rejected_facts: tuple[RejectedFact, ...]
+    operations: tuple[LoggedOperation, ...]
+
+
+class Ingestion(Value):
+    """One post of turns and how far it got."""
+
+    id: UUID
+    state: State
+    created_at: datetime
+    turns: tuple[TurnProgress, ...]
+
+
+class Accepted(Value):
+    """The receipt of a post: everything in it is durable."""
+
+    ingestion_id: UUID
+    turn_ids: tuple[UUID, ...]
+    """One for each posted turn, in order."""
+    duplicates: int
+    """How many of them were stored before, by external id; they are not worked on again."""
+
+
+async def accept(service: Service, tenant_id: UUID, bank_name: str, posted: Sequence[NewTurn]) -> Accepted:
+    """Store turns for the worker. Raises `TurnConflict`, `Overloaded`, `EmbeddingMismatch`."""
+    _reject_repeated([turn.external_id for turn in posted if turn.external_id is not None])
+    received = datetime.now(UTC)
+    async with service.sessions.begin() as session:
+        key = await banks.open_bank(session, tenant_id, bank_name, service.embedder)
+        await _lock(session, key)
+        known = await _known(session, key, posted)
+        fresh = [turn for turn in posted if turn.external_id is None or turn.external_id not in known]
+        await _check_room(session, key, len(fresh), service.settings.server.max_waiting_turns)
+        ingestion_id = uuid4()
+        await session.execute(insert(tables.ingestions).values(**key._asdict(), id=ingestion_id, turn_count=len(fresh)))
+        ids = await _store(session, key, ingestion_id, fresh, received) if fresh else []
+    unused = iter(ids)
+    turn_ids = tuple(known.get(turn.external_id or "") or next(unused) for turn in posted)
+    return Accepted(ingestion_id=ingestion_id, turn_ids=turn_ids, duplicates=len(posted) - len(fresh))
+
+
+async def read(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> Ingestion:
+    """An ingestion with the state, facts and operations of each turn. Raises `UnknownIngestion`."""
+    ingestions, inbox, turns = tables.ingestions, tables.inbox, tables.turns
+    async with sessions.begin() as session:
+        found = await session.execute(
+            select(ingestions).where(in_bank(ingestions, key), ingestions.c.id == ingestion_id)
+        )
+        row = found.one_or_none()
+        if row is None:
+            raise UnknownIngestion(ingestion_id)
+        statement = (
+            select(inbox, turns.c.external_id)
+            .join(turns, (turns.c.id == inbox.c.turn_id) & in_bank(turns, key))
+            .where(in_bank(inbox, key), inbox.c.ingestion_id == ingestion_id)
+            .order_by(inbox.c.position)
+        )
+        items = (await session.execute(statement)).all()
+        logged = await _operations(session, key, ingestion_id)
+    progress = tuple(_progress(item, logged.get(item.turn_id, [])) for item in items)
+    return Ingestion(
+        id=row.id, state=state_of([turn.state for turn in progress]), created_at=row.created_at, turns=progress
+    )
+
+
+async def state(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> State:
+    """An ingestion's state alone. Raises `UnknownIngestion`."""
+    inbox, ingestions = tables.inbox, tables.ingestions
+    async with sessions.begin() as session:
+        statement = select(inbox.c.state).where(in_bank(inbox, key), inbox.c.ingestion_id == ingestion_id)
+        states = list(await session.scalars(statement))
+        if not states:
+            known = select(ingestions.c.id).where(in_bank(ingestions, key), ingestions.c.id == ingestion_id)
+            if await session.scalar(known) is None:
+                raise UnknownIngestion(ingestion_id)
+    return state_of([State(one) for one in states])
+
+
+async def retry(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> int:
+    """Work on the failed turns again; how many. Raises `UnknownIngestion`, `NothingToRetry`."""
+    await state(sessions, key, ingestion_id)
+    async with sessions.begin() as session:
+        count = await lanes.retry_failed(session, key, ingestion_id)
+    if not count:
+        raise NothingToRetry()
+    return count
+
+
+def state_of(turns: Sequence[State]) -> State:
+    """The state of the whole: what still happens counts before what went wrong, and that before what is done."""
+    if State.RETRYING in turns:
+        return State.RETRYING
+    if State.QUEUED in turns:
+        return State.RUNNING if len(set(turns)) > 1 else State.QUEUED
+    return State.FAILED if State.FAILED in turns else State.DONE
+
+
+async def _lock(session: AsyncSession, key: BankKey) -> None:
+    """Posts to one bank come one after the other, so that positions are in order of arrival."""
+    banks_ = tables.banks
+    await session.execute(
+        select(banks_.c.id).where(banks_.c.tenant_id == key.tenant_id, banks_.c.id == key.bank_id).with_for_update()
+    )
+
+
+def _reject_repeated(external_ids: list[str]) -> None:
+    if len(external_ids) != len(set(external_ids)):
+        raise InvalidInput("Two turns of the post have the same external_id.")
+
+
+async def _known(session: AsyncSession, key: BankKey, posted: Sequence[NewTurn]) -> dict[str, UUID]:
+    """Ids of posted turns that are stored already. Raises `TurnConflict` where their content differs."""
+    by_id = {turn.external_id: turn for turn in posted if turn.external_id is not None}
+    if not by_id:
+        return {}
+    turns = tables.turns
+    statement = select(turns).where(in_bank(turns, key), turns.c.external_id.in_(by_id))
+    known: dict[str, UUID] = {}
+    for row in await session.execute(statement):
+        if not _same(by_id[row.external_id], queries.turn_of(row)):
+            raise TurnConflict(row.external_id)
+        known[row.external_id] = row.id
+    return known
+
+
+def _same(posted: NewTurn, stored: Turn) -> bool:
+    same_time = posted.said_at is None or posted.said_at == stored.said_at
+    given = (posted.speaker, posted.text, posted.session, posted.metadata)
+    return same_time and given == (stored.speaker, stored.text, stored.session, stored.metadata)
+
+
+async def _check_room(session: AsyncSession, key: BankKey, more: int, most: int) -> None:
+    if more and await lanes.waiting_count(session, key) + more > most:
+        raise Overloaded(f"The bank has {most} turns waiting already; post again later.")
+
+
+async def _store(
+    session: AsyncSession, key: BankKey, ingestion_id: UUID, fresh: Sequence[NewTurn], received: datetime
+) -> list[UUID]:
+    banks_ = tables.banks
+    total = await session.scalar(
+        update(banks_)
+        .where(banks_.c.tenant_id == key.tenant_id, banks_.c.id == key.bank_id)
+        .values(turn_count=banks_.c.turn_count + len(fresh))
+        .returning(banks_.c.turn_count)
+    )
+    first = (total or 0) - len(fresh) + 1
+    by_position = dict(enumerate(fresh, start=first))
+    ids = {position: uuid4() for position in by_position}
+    rows = [
+        {
+            **key._asdict(),
+            "id": ids[position],
+            "ingestion_id": ingestion_id,
+            "position": position,
+            **turn.model_dump(exclude={"said_at"}),
+            "said_at": turn.said_at or received,
+        }
+        for position, turn in by_position.items()
+    ]
+    await session.execute(insert(tables.turns), rows)
+    first_said = {turn.speaker: position for position, turn in reversed(by_position.items())}
+    await queries.write_speakers(session, key, first_said)
+    await lanes.enqueue(session, key, ingestion_id, ids)
+    return list(ids.values())
+
+
+async def _operations(session: AsyncSession, key: BankKey, ingestion_id: UUID) -> dict[UUID, list[LoggedOperation]]:
+    operations = tables.operations
+    statement = (
+        select(operations)
+        .where(in_bank(operations, key), operations.c.ingestion_id == ingestion_id)
+        .order_by(operations.c.id)
+    )
+    by_turn: dict[UUID, list[LoggedOperation]] = {}
+    for row in await session.execute(statement):
+        fields = {name: getattr(row, name) for name in LoggedOperation.model_fields}
+        by_turn.setdefault(row.turn_id, []).append(LoggedOperation.model_validate(fields))
+    return by_turn
+
+
+def _progress(item: Row[Any], operations: list[LoggedOperation]) -> TurnProgress:
+    extraction = item.extraction or {}
+    return TurnProgress(
+        turn_id=item.turn_id,
+        external_id=item.external_id,
+        state=State(item.state),
+        attempts=item.attempts,
+        error=TurnError(type=item.error_type, detail=item.error) if item.error_type else None,
+        facts=tuple(fact["text"] for fact in extraction.get("facts", [])),
+        rejected_facts=tuple(RejectedFact.model_validate(r) for r in extraction.get("rejected", [])),
+        operations=tuple(operations),
+    )

@@ -1,0 +1,59 @@
+"""Reading a bank: its memories page by page, one with its versions, and search."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.core import retrieval
+from app.core.errors import UnknownMemory
+from app.core.values import Candidate, Memory, Turn, Value
+from app.db import queries, tables
+from app.db.engine import Sessions
+from app.db.queries import BankKey
+from app.llm.embedding import embed_queries
+from app.services.service import Service
+
+
+class MemoryPage(Value):
+    memories: tuple[Memory, ...]
+    next: int | None
+    """The place to continue after."""
+
+
+async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None) -> MemoryPage:
+    """Live memories, oldest first."""
+    memories = tables.memories.c
+    statement = select(*queries.memory_columns).where(queries.live(key)).order_by(memories.seq).limit(limit + 1)
+    if after is not None:
+        statement = statement.where(memories.seq > after)
+    async with sessions.begin() as session:
+        rows = (await session.execute(statement)).all()
+    found = tuple(queries.memory_of(row) for row in rows[:limit])
+    return MemoryPage(memories=found, next=rows[limit - 1].seq if len(rows) > limit else None)
+
+
+async def with_sources(service: Service, key: BankKey, memory_id: UUID) -> tuple[Memory, list[Turn], list[Memory]]:
+    """A memory, live or deleted, with the turns that it came from and all its versions. Raises `UnknownMemory`."""
+    bank = service.bank(key)
+    versions = await bank.history(memory_id)
+    memory = versions[-1]
+    try:
+        memory = await bank.get(memory_id)
+    except UnknownMemory:
+        # Deleted: its last version still tells what it was.
+        return memory, await bank.turns(memory.sources), versions
+    return memory, await bank.turns(memory.sources), versions
+
+
+async def search(
+    service: Service, key: BankKey, text: str, limit: int, *, use_lexical: bool | None, per_speaker: bool
+) -> list[Candidate]:
+    """The best memories for a text; `per_speaker` retrieves as `/answer` does. Raises a `ModelError`."""
+    lexical = service.settings.retrieval.lexical if use_lexical is None else use_lexical
+    query = (await embed_queries(service.embedder, [text], use_lexical=lexical))[0]
+    bank = service.bank(key)
+    if per_speaker:
+        return await retrieval.candidates(bank, query, limit)
+    return (await bank.recall([query], limit))[0]

@@ -1,0 +1,28 @@
+"""What every use case needs: sessions, models and settings, made once by whoever starts the service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.core.ports import Completer, Embedder
+from app.core.values import Role
+from app.db.bank import PostgresBank
+from app.db.engine import Sessions
+from app.db.queries import BankKey
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service's parts."""
+
+    settings: Settings
+    sessions: Sessions
+    completers: Mapping[Role, Completer]
+    embedder: Embedder
+    answering: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(64))
+
+    def bank(self, key: BankKey) -> PostgresBank:
+        return PostgresBank(self.sessions, key)

@@ -1,0 +1,186 @@
+"""Every setting of the service, from the environment (`MEMORY_R1_...`, nested by `__`) or a `.env` file; read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.agents.answerer import AnswererOptions
+from app.core.agents.extractor import ExtractorOptions
+from app.core.agents.manager import ManagerOptions
+
+MAX_INDEXED_DIMENSION = 1280
+"""A btree tuple holds at most about 2.7 kB; the covering index carries the half-precision vector."""
+
+
+class Section(BaseModel):
+    model_config = {"use_attribute_docstrings": True}
+
+
+class DatabaseSettings(Section):
+    url: SecretStr = SecretStr("postgresql+psycopg://memory_r1@127.0.0.1:5432/memory_r1")
+    """SQLAlchemy URL of a Postgres (16 or newer) with pgvector 0.8 or newer."""
+    pool_size: int = Field(10, ge=1, le=200)
+    """Connections kept open by one process."""
+    max_overflow: int = Field(10, ge=0, le=200)
+    """Connections opened beyond them under load."""
+    pool_timeout: float = Field(10, gt=0)
+    """Seconds that a request waits for a connection before it answers 503."""
+
+
+class ServerSettings(Section):
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback requires API keys."""
+    port: int = Field(8080, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    require_key: bool | None = None
+    """Demand an API key; by default only where `host` is not loopback."""
+    max_body_bytes: int = Field(4_000_000, ge=1000)
+    """Bytes of a request's body."""
+    max_turns: int = Field(1000, ge=1, le=10_000)
+    """Turns in one post."""
+    max_waiting_turns: int = Field(100_000, ge=1)
+    """Turns of one bank that wait to be worked on; beyond it a post answers 429."""
+    max_answers: int = Field(64, ge=1)
+    """Questions answered at once by one process; beyond it `/answer` answers 503."""
+
+
+class RoleSettings(Section):
+    """One role's departures from `llm`; what is unset is taken from there."""
+
+    base_url: str | None = None
+    """URL of the role's own server, up to and with `/v1`."""
+    model: str | None = None
+    """Model or adapter that the role calls."""
+    api_key: SecretStr | None = None
+    """Bearer key of the role's server."""
+    timeout: float | None = Field(None, gt=0)
+    """Seconds for one call."""
+    max_retries: int | None = Field(None, ge=0, le=10)
+    """Tries after the first, where another can help."""
+    concurrency: int | None = Field(None, ge=1)
+    """Calls at once from one process."""
+    temperature: float | None = Field(None, ge=0, le=2)
+    """Sampling temperature; 0 is greedy."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """Nucleus sampling."""
+    max_tokens: int | None = Field(None, ge=16)
+    """Tokens of a reply."""
+
+
+class LlmSettings(Section):
+    base_url: str | None = None
+    """URL of an OpenAI-compatible server (vLLM, Ollama, llama.cpp, a cloud), up to and with `/v1`."""
+    model: str = "Qwen/Qwen2.5-7B-Instruct"
+    """Model that the server serves."""
+    api_key: SecretStr | None = None
+    """Bearer key of the server."""
+    timeout: float = Field(60, gt=0)
+    """Seconds for one call."""
+    max_retries: int = Field(2, ge=0, le=10)
+    """Tries after the first, where another can help: unreachable, timed out, 429, 5xx."""
+    concurrency: int = Field(32, ge=1)
+    """Calls at once from one process, for each role."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    """Sampling temperature; 0 is greedy."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Nucleus sampling."""
+    max_tokens: int = Field(1024, ge=16)
+    """Tokens of a reply."""
+    extractor: RoleSettings = RoleSettings()
+    manager: RoleSettings = RoleSettings()
+    answerer: RoleSettings = RoleSettings()
+
+
+class EmbeddingSettings(Section):
+    kind: Literal["sentence-transformers", "http"] = "sentence-transformers"
+    """Embed in this process, or call an OpenAI-compatible `/v1/embeddings` server."""
+    model: str = "packaged:all-MiniLM-L6-v2"
+    """`packaged:all-MiniLM-L6-v2` (comes from pip), a folder, or a name that the hub or the server knows."""
+    dimension: int | None = Field(None, ge=1, le=MAX_INDEXED_DIMENSION)
+    """Dimension, needed for `http`; checked against what the model gives."""
+    base_url: str | None = None
+    """URL of the embedding server, up to and with `/v1`."""
+    api_key: SecretStr | None = None
+    """Bearer key of the embedding server."""
+    timeout: float = Field(30, gt=0)
+    """Seconds for one call."""
+    batch: int = Field(32, ge=1, le=512)
+    """Texts gathered into one batch."""
+    gather_ms: float = Field(2.0, ge=0, le=1000)
+    """Milliseconds to wait for more texts before a batch starts."""
+
+
+class RetrievalSettings(Section):
+    lexical: bool = True
+    """Fuse a lexical arm into dense recall, by reciprocal rank."""
+
+
+class WorkerSettings(Section):
+    banks: int = Field(16, ge=1, le=500)
+    """Banks worked on at once by one process."""
+    prefetch: int = Field(8, ge=1, le=100)
+    """Turns of one bank whose facts are extracted side by side, ahead of deciding."""
+    lease_seconds: float = Field(30, ge=1)
+    """A worker that is silent for so long loses its bank to another."""
+    poll_seconds: float = Field(5, gt=0)
+    """Longest wait for work that no notification announced."""
+    max_attempts: int = Field(5, ge=1, le=100)
+    """Tries at a turn before it is `failed`."""
+    backoff_seconds: float = Field(1.0, gt=0)
+    """Wait before the second try; doubles with each, up to `max_backoff_seconds`, with jitter."""
+    max_backoff_seconds: float = Field(300, gt=0)
+    """Longest wait between tries."""
+
+
+class TraceSettings(Section):
+    store: bool = True
+    """Keep each agent run (messages and reply), for provenance and training."""
+
+
+class LogSettings(Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe level that is logged."""
+    json_lines: bool = False
+    """One JSON object a line instead of plain text."""
+
+
+class LocalSettings(Section):
+    data_dir: Path | None = None
+    """Folder of the embedded default; `~/.local/share/memory-r1` (root: `/var/lib/memory-r1`) if unset."""
+    model: str = "packaged:SmolLM2-135M-Instruct"
+    """`packaged:SmolLM2-135M-Instruct` (comes from pip), a folder, or a name on the model hub."""
+    max_batch: int = Field(8, ge=1, le=64)
+    """Requests generated as one batch."""
+    threads: int | None = Field(None, ge=1)
+    """Threads of the model; half of the cores if unset."""
+    max_tokens: int = Field(384, ge=32)
+    """Tokens of a reply of the embedded model."""
+    max_context: int = Field(8192, ge=1024)
+    """Tokens of prompt and reply together."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="MEMORY_R1_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+    database: DatabaseSettings = DatabaseSettings()
+    server: ServerSettings = ServerSettings()
+    llm: LlmSettings = LlmSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    extractor: ExtractorOptions = ExtractorOptions()
+    manager: ManagerOptions = ManagerOptions()
+    answerer: AnswererOptions = AnswererOptions()
+    worker: WorkerSettings = WorkerSettings()
+    traces: TraceSettings = TraceSettings()
+    log: LogSettings = LogSettings()
+    local: LocalSettings = LocalSettings()

@@ -1,0 +1,203 @@
+"""The ingestion worker: takes due banks, one worker a bank, and works their turns off in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from uuid import UUID, uuid4
+
+import psycopg
+
+from app.core import errors
+from app.core.agents.extractor import Extraction
+from app.db import lanes
+from app.db.engine import DATABASE_AWAY, driver_url
+from app.db.lanes import InboxItem, LeaseLost
+from app.db.queries import BankKey
+from app.services import work
+from app.services.service import Service
+
+log = logging.getLogger(__name__)
+
+MAX_REPLY_ATTEMPTS = 3
+"""Tries at a turn whose reply was unusable: at temperature 0 the next one is likely to be the same."""
+RECONNECT_SECONDS = 1.0
+
+
+class Worker:
+    """Runs until stopped; several may run on one database."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._settings = service.settings.worker
+        self._owner: UUID = uuid4()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._banks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until `stop`; then finish nothing new, give the banks back and return."""
+        listener = asyncio.create_task(self._listen())
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                await self._survive(self._take_due_banks)
+                await self._sleep()
+        finally:
+            listener.cancel()
+            for task in self._banks:
+                task.cancel()
+            await asyncio.gather(listener, *self._banks, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Ask `run` to return; turns under way are given up and taken again by the next worker."""
+        self._stopping = True
+        self._wake.set()
+
+    async def _survive(self, step: Callable[[], Awaitable[None]]) -> None:
+        """The loop outlives a database that is away; what it was doing is tried again."""
+        try:
+            await step()
+        except DATABASE_AWAY as error:
+            log.warning("the worker cannot reach the database: %s", type(error).__name__)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _take_due_banks(self) -> None:
+        while not self._stopping and len(self._banks) < self._settings.banks:
+            async with self._service.sessions.begin() as session:
+                key = await lanes.claim(session, self._owner, self._settings.lease_seconds)
+            if key is None:
+                return
+            task = asyncio.create_task(self._work_on(key))
+            self._banks.add(task)
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._banks.discard(task)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("working on a bank ended: %s", type(error).__name__, exc_info=error)
+
+    async def _sleep(self) -> None:
+        seconds = self._settings.poll_seconds
+        if len(self._banks) < self._settings.banks:
+            with contextlib.suppress(*DATABASE_AWAY):
+                async with self._service.sessions.begin() as session:
+                    due = await lanes.seconds_to_next(session)
+                seconds = min(seconds, max(0.01, due)) if due is not None else seconds
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    async def _listen(self) -> None:
+        """Wake up on notifications; polling covers for the time without a connection."""
+        url = driver_url(self._service.settings.database)
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {lanes.CHANNEL}")
+                    self._wake.set()
+                    async for _ in connection.notifies():
+                        self._wake.set()
+            except (psycopg.Error, OSError):
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _work_on(self, key: BankKey) -> None:
+        """Drain a bank under its lease, and give it back whatever happens."""
+        beat = asyncio.create_task(self._heartbeat(key, asyncio.current_task()))
+        try:
+            await _Lane(self._service, key, self._owner).drain()
+        except LeaseLost:
+            log.info("lost the lease of a bank; another worker goes on with it")
+        except DATABASE_AWAY as error:
+            log.warning("gave a bank back, the database failed: %s", type(error).__name__)
+            await asyncio.sleep(RECONNECT_SECONDS)
+        finally:
+            beat.cancel()
+            with contextlib.suppress(*DATABASE_AWAY):
+                async with self._service.sessions.begin() as session:
+                    await lanes.release(session, key, self._owner)
+
+    async def _heartbeat(self, key: BankKey, working: asyncio.Task[None] | None) -> None:
+        while True:
+            await asyncio.sleep(self._settings.lease_seconds / 3)
+            try:
+                async with self._service.sessions.begin() as session:
+                    await lanes.extend(session, key, self._owner, self._settings.lease_seconds)
+            except LeaseLost:
+                if working is not None:
+                    working.cancel()
+                return
+            except DATABASE_AWAY:
+                continue
+
+
+class _Lane:
+    """One bank's waiting turns: facts of several are extracted ahead, changes are applied one after the other."""
+
+    def __init__(self, service: Service, key: BankKey, owner: UUID) -> None:
+        self._service, self._key, self._owner = service, key, owner
+        self._settings = service.settings.worker
+        self._ahead: dict[int, asyncio.Task[Extraction]] = {}
+
+    async def drain(self) -> None:
+        try:
+            while items := await self._waiting():
+                if not items[0].due:
+                    return
+                self._extract_ahead(items)
+                if not await self._take(items[0]):
+                    return
+        finally:
+            for task in self._ahead.values():
+                task.cancel()
+            await asyncio.gather(*self._ahead.values(), return_exceptions=True)
+
+    async def _waiting(self) -> list[InboxItem]:
+        async with self._service.sessions.begin() as session:
+            return await lanes.waiting(session, self._key, self._settings.prefetch)
+
+    def _extract_ahead(self, items: list[InboxItem]) -> None:
+        for item in items:
+            if item.position not in self._ahead:
+                task = asyncio.create_task(work.extract(self._service, self._key, item))
+                self._ahead[item.position] = task
+
+    async def _take(self, item: InboxItem) -> bool:
+        """Work on the first turn; False where the bank has to wait for its next try."""
+        try:
+            extraction = await self._ahead.pop(item.position)
+            await work.decide_and_apply(self._service, self._key, item, extraction, self._owner)
+        except (errors.ModelError, errors.StaleMemory) as error:
+            return await self._failed(item, error)
+        except (LeaseLost, *DATABASE_AWAY):
+            raise
+        except Exception as error:
+            # A fault of ours in one turn must not stop its bank for ever.
+            log.exception("a turn failed unexpectedly")
+            return await self._failed(item, error)
+        return True
+
+    async def _failed(self, item: InboxItem, error: Exception) -> bool:
+        async with self._service.sessions.begin() as session:
+            await lanes.hold(session, self._key, self._owner)
+            if item.attempts + 1 >= self._most_attempts(error):
+                await lanes.set_aside(session, self._key, item, error)
+                return True
+            await lanes.postpone(session, self._key, item, self._backoff(item.attempts), error)
+            return False
+
+    def _most_attempts(self, error: Exception) -> int:
+        match error:
+            case errors.ModelRefused():
+                return 1
+            case errors.ModelError(retryable=True) | errors.StaleMemory():
+                return self._settings.max_attempts
+            case _:
+                return min(MAX_REPLY_ATTEMPTS, self._settings.max_attempts)
+
+    def _backoff(self, attempts: int) -> float:
+        longest = min(self._settings.backoff_seconds * 2 ** min(attempts, 30), self._settings.max_backoff_seconds)
+        return longest * random.uniform(0.5, 1.0)
