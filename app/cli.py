@@ -7,16 +7,18 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from app.cli_views import Progress, show_answer, show_memories
+from app.cli_views import Progress, show_answer, show_banks, show_memories
 from app.client import Client, ServiceError
 from app.core.errors import MemoryServiceError
 from app.local.postgres import LocalPostgresError
@@ -31,6 +33,7 @@ Result = TypeVar("Result")
 
 Url = Annotated[str, typer.Option(envvar="MEMORY_R1_URL", help="The service to talk to.")]
 Key = Annotated[str | None, typer.Option(envvar="MEMORY_R1_KEY", help="API key, where the service wants one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for other programs.")]
 Bank = Annotated[str, typer.Option(help="Name of the bank.")]
 Local = Annotated[bool, typer.Option("--local", help="With an embedded Postgres and a small model in this process.")]
 LOCAL_URL = "http://127.0.0.1:8080"
@@ -40,8 +43,11 @@ def main() -> None:
     """The console script: errors that a user can act on are one line, not a trace."""
     try:
         cli()
-    except (ServiceError, MemoryServiceError, LocalPostgresError, OSError) as error:
-        err.print(f"[bold red]Error:[/] {error}", highlight=False)
+    except Exception as error:
+        line = explained(error)
+        if line is None:
+            raise
+        err.print(f"[bold red]Error:[/] {escape(line)}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -58,6 +64,32 @@ def run(work: Coroutine[Any, Any, Result]) -> Result | None:
             return None
 
     return asyncio.run(supervised())
+
+
+def explained(error: Exception) -> str | None:
+    """One line on an error that a user can act on; None for a fault of ours."""
+    from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+
+    match error:
+        case ServiceError() | MemoryServiceError() | LocalPostgresError() | OSError():
+            return str(error)
+        case ValidationError(title="Settings"):
+            faults = (f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False))
+            return "a setting is out of bounds: " + "; ".join(faults)
+        case OperationalError() | ArgumentError():
+            return "the database cannot be reached; check MEMORY_R1_DATABASE__URL."
+        case ProgrammingError():
+            return "the database is not at this version's schema; run `memory-r1 migrate`."
+    return None
+
+
+def _variable(place: Sequence[int | str]) -> str:
+    return "MEMORY_R1_" + "__".join(str(step).upper() for step in place)
+
+
+def print_json(data: Any) -> None:
+    """Data for other programs, on standard output and with nothing beside it."""
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")
 
 
 def start_logging(settings: Settings) -> None:
@@ -148,43 +180,43 @@ def ingest(
     turns, name = read_turns(file, locomo, conversation)
     with Client(url, key) as client:
         posted = post(client, bank or name, turns)
-        failed = follow(client, bank or name, posted, out)
+        failed = follow(client, bank or name, posted, err)
     out.print(f"{len(turns) - failed} of {len(turns)} turns done in bank {bank or name!r}.")
     if failed:
         raise typer.Exit(1)
 
 
 @cli.command()
-def ask(question: str, bank: Bank, url: Url = LOCAL_URL, key: Key = None, as_json: bool = False) -> None:
+def ask(question: str, bank: Bank, url: Url = LOCAL_URL, key: Key = None, as_json: AsJson = False) -> None:
     """Ask a bank a question; shows the memories and turns that the answer stands on."""
     with Client(url, key) as client:
         answer = client.answer(bank, question)
     if as_json:
-        out.print_json(data=answer)
+        print_json(answer)
     else:
         show_answer(out, answer)
 
 
 @cli.command()
-def memories(bank: Bank, url: Url = LOCAL_URL, key: Key = None, as_json: bool = False) -> None:
+def memories(bank: Bank, url: Url = LOCAL_URL, key: Key = None, as_json: AsJson = False) -> None:
     """Show what a bank remembers."""
     with Client(url, key) as client:
         found = client.memories(bank)
     if as_json:
-        out.print_json(data=found)
+        print_json(found)
     else:
         show_memories(out, found)
 
 
 @cli.command()
-def banks(url: Url = LOCAL_URL, key: Key = None) -> None:
+def banks(url: Url = LOCAL_URL, key: Key = None, as_json: AsJson = False) -> None:
     """List the banks."""
-    table = Table("bank", "turns", "memories", "speakers", "made")
     with Client(url, key) as client:
-        for bank in client.banks():
-            counts = (str(bank["turns"]), str(bank["memories"]))
-            table.add_row(bank["name"], *counts, ", ".join(bank["speakers"]), bank["created_at"][:16])
-    out.print(table)
+        found = client.banks()
+    if as_json:
+        print_json(found)
+    else:
+        show_banks(out, found)
 
 
 @cli.command()
@@ -192,7 +224,7 @@ def openapi() -> None:
     """Print the API's OpenAPI document."""
     from app.main import create_app
 
-    sys.stdout.write(json.dumps(create_app(Settings(_env_file=None)).openapi(), indent=2) + "\n")
+    print_json(create_app(Settings(_env_file=None)).openapi())
 
 
 @keys_cli.command("create")
@@ -206,7 +238,7 @@ def create_key(
 
     made = run(_with_database(local, lambda sessions: keys.create(sessions, tenant, name)))
     if made is not None:
-        err.print(f"Key {made.id} of tenant {made.tenant!r}; it is not shown again:")
+        err.print(f"Key {made.id} of tenant {escape(repr(made.tenant))}; it is not shown again:", soft_wrap=True)
         sys.stdout.write(made.secret + "\n")
 
 
@@ -218,7 +250,7 @@ def list_keys(local: Local = False) -> None:
     table = Table("id", "tenant", "name", "made", "revoked")
     for one in run(_with_database(local, keys.list_keys)) or []:
         revoked = f"{one.revoked_at:%Y-%m-%d %H:%M}" if one.revoked_at else ""
-        table.add_row(str(one.id), one.tenant, one.name, f"{one.created_at:%Y-%m-%d %H:%M}", revoked)
+        table.add_row(str(one.id), escape(one.tenant), escape(one.name), f"{one.created_at:%Y-%m-%d %H:%M}", revoked)
     out.print(table)
 
 

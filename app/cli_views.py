@@ -76,6 +76,16 @@ def show_memories(console: Console, memories: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
+def show_banks(console: Console, banks: list[dict[str, Any]]) -> None:
+    """The banks as a table."""
+    table = Table("bank", "turns", "memories", "speakers", "made")
+    for bank in banks:
+        counts = (str(bank["turns"]), str(bank["memories"]))
+        speakers = escape(", ".join(bank["speakers"]))
+        table.add_row(escape(bank["name"]), *counts, speakers, bank["created_at"][:16])
+    console.print(table)
+
+
 def show_answer(console: Console, answer: dict[str, Any]) -> None:
     """An answer with what it stands on."""
     text = "[dim]The bank does not tell.[/]" if answer["abstained"] else f"[bold]{escape(answer['answer'])}[/]"

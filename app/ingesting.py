@@ -31,9 +31,12 @@ def read_turns(file: Path | None, locomo_file: Path | None, conversation: str) -
 
 
 def post(client: Client, bank: str, turns: Sequence[dict[str, Any]]) -> list[str]:
-    """Post in order; the ids of the ingestions."""
-    chunks = [turns[start : start + POST_SIZE] for start in range(0, len(turns), POST_SIZE)]
-    return [client.post_turns(bank, chunk)["ingestion_id"] for chunk in chunks]
+    """Post in order; the ids of the ingestions to follow, with those of an earlier run that was interrupted."""
+    followed: list[str] = []
+    for start in range(0, len(turns), POST_SIZE):
+        receipt = client.post_turns(bank, turns[start : start + POST_SIZE])
+        followed += [*receipt["earlier_ingestion_ids"], receipt["ingestion_id"]]
+    return list(dict.fromkeys(followed))
 
 
 def follow(client: Client, bank: str, ingestions: Sequence[str], console: Console) -> int:
@@ -75,10 +78,14 @@ def _locomo_turns(path: Path, conversation: str) -> tuple[list[dict[str, Any]], 
 
 def _plain_turns(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
-        turns = json.loads(text) if text.lstrip().startswith("[") else [json.loads(x) for x in text.splitlines() if x]
-    except (OSError, ValueError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        # Not `splitlines`: JSON may hold other characters that it takes for the end of a line.
+        lines = [line for line in text.split("\n") if line.strip()]
+        turns = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in lines]
+    except (OSError, ValueError, RecursionError) as error:
         raise ServiceError(f"{path} cannot be read as a JSON list or JSON lines of turns: {error}") from error
+    if not turns:
+        raise ServiceError(f"{path} holds no turns.")
     if not all(isinstance(turn, dict) for turn in turns):
         raise ServiceError(f"{path} must hold objects with at least speaker and text.")
     return list(turns)

@@ -12,8 +12,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app.api import answers, banks, health, memories, problems, turns
-from app.api.limits import BodyLimit
-from app.api.problems import Problem
+from app.api.limits import BodyLimit, HeadAsGet
+from app.api.openapi import Api
 from app.core.errors import InvalidInput
 from app.core.ports import Completer
 from app.core.values import Role
@@ -40,16 +40,17 @@ def create_app(settings: Settings, opened: OpenService | None = None, *, with_wo
             async with running_worker(service) if with_worker else contextlib.nullcontext():
                 yield
 
-    app = FastAPI(
+    app = Api(
         title="Memory-R1",
         version=version("memory-r1"),
         summary="A memory service that learns what to remember",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
-        responses=_documented_problems(),
+        redirect_slashes=False,
     )
     app.state.require_key = requires_key(settings)
     app.add_middleware(BodyLimit, most=settings.server.max_body_bytes)
+    app.add_middleware(HeadAsGet)
     problems.add_handlers(app)
     for router in (turns.router, memories.router, answers.router, banks.router, health.router):
         app.include_router(router)
@@ -153,21 +154,3 @@ def requires_key(settings: Settings) -> bool:
         return not ipaddress.ip_address(settings.server.host).is_loopback
     except ValueError:
         return settings.server.host != "localhost"
-
-
-def _documented_problems() -> dict[int | str, dict[str, object]]:
-    described = {
-        400: "The request cannot be read.",
-        401: "A valid key is required.",
-        404: "There is no such thing.",
-        409: "The request contradicts what is stored.",
-        413: "The body is too large.",
-        422: "The request is out of bounds; `errors` says where.",
-        429: "Too much work waits; see `Retry-After`.",
-        500: "The service failed.",
-        502: "The model gave no usable reply.",
-        503: "The database or the model server is away; see `Retry-After`.",
-        504: "The model server did not answer in time.",
-    }
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"model": Problem, "description": d, "content": content} for status, d in described.items()}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 
 import uvicorn
+from fastapi import FastAPI
 
 from app.core.ports import Completer
 from app.core.values import Role
 from app.db import migrate
-from app.local.running import local_completers, local_postgres
+from app.local.running import for_small_model, local_completers, local_postgres
 from app.main import create_app, open_service
 from app.settings import Settings
 
@@ -33,27 +34,37 @@ async def running(
 ) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """A running service: its URL, and what to await to wait for its end."""
     async with AsyncExitStack() as stack:
+        # Before anything is loaded: a port that is taken is known at once.
+        listening = stack.enter_context(bound(settings.server.host, settings.server.port))
         completers: dict[Role, Completer] | None = None
         if local:
             settings = await stack.enter_async_context(local_postgres(settings, progress))
             progress("bringing the database to this version's schema")
             await asyncio.to_thread(migrate.upgrade, settings.database.url.get_secret_value())
             if settings.llm.base_url is None:
+                settings = for_small_model(settings)
                 completers = await stack.enter_async_context(local_completers(settings.local, progress))
             progress("loading the embedding model")
-        app = create_app(settings, lambda: open_service(settings, completers), with_worker=with_worker)
-        listening = _listen(settings.server.host, settings.server.port)
-        server = _Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        await server.ready(task)
-        host, port = listening.getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        service = await stack.enter_async_context(open_service(settings, completers))
+        app = create_app(settings, lambda: nullcontext(service), with_worker=with_worker)
+        url, ended = await stack.enter_async_context(served(app, listening))
         progress(f"ready at {url}")
-        try:
-            yield url, lambda: _joined(task)
-        finally:
-            server.should_exit = True
-            await task
+        yield url, ended
+
+
+@asynccontextmanager
+async def served(app: FastAPI, listening: socket.socket) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """An app behind a socket: its URL, and what to await to wait for its end."""
+    server = _Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS))
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    await server.ready(task)
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    try:
+        yield url, lambda: _joined(task)
+    finally:
+        server.should_exit = True
+        await task
 
 
 async def _joined(task: asyncio.Task[None]) -> None:
@@ -70,14 +81,11 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0.02)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, opened before the start is announced. Raises OSError where the port is taken."""
+@contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket with an address; it listens once it is served. Raises OSError where the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-    except OSError:
-        listening.close()
-        raise
-    return listening
+        yield listening

@@ -12,8 +12,8 @@ from app.core.agents.answerer import AnswererOptions
 from app.core.agents.extractor import ExtractorOptions
 from app.core.agents.manager import ManagerOptions
 
-MAX_INDEXED_DIMENSION = 1280
-"""A btree tuple holds at most about 2.7 kB; the covering index carries the half-precision vector."""
+MAX_INDEXED_DIMENSION = 1100
+"""A btree tuple holds at most about 2.7 kB; the covering index carries the half-precision vector and the speaker."""
 
 
 class Section(BaseModel):
@@ -157,7 +157,7 @@ class LocalSettings(Section):
     """Requests generated as one batch."""
     threads: int | None = Field(None, ge=1)
     """Threads of the model; half of the cores if unset."""
-    max_tokens: int = Field(384, ge=32)
+    max_tokens: int = Field(512, ge=32)
     """Tokens of a reply of the embedded model."""
     max_context: int = Field(8192, ge=1024)
     """Tokens of prompt and reply together."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
@@ -33,7 +34,6 @@ class Worker:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._settings = service.settings.worker
-        self._owner: UUID = uuid4()
         self._wake = asyncio.Event()
         self._stopping = False
         self._banks: set[asyncio.Task[None]] = set()
@@ -45,7 +45,7 @@ class Worker:
             while not self._stopping:
                 self._wake.clear()
                 await self._survive(self._take_due_banks)
-                await self._sleep()
+                await self._survive(self._sleep)
         finally:
             listener.cancel()
             for task in self._banks:
@@ -58,36 +58,38 @@ class Worker:
         self._wake.set()
 
     async def _survive(self, step: Callable[[], Awaitable[None]]) -> None:
-        """The loop outlives a database that is away; what it was doing is tried again."""
+        """The loop outlives whatever fails: a worker that ended unnoticed would leave every turn waiting."""
         try:
             await step()
         except DATABASE_AWAY as error:
             log.warning("the worker cannot reach the database: %s", type(error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
+        except Exception:
+            log.exception("the worker failed, and goes on")
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _take_due_banks(self) -> None:
         while not self._stopping and len(self._banks) < self._settings.banks:
+            # An owner for each claim: a worker that missed its own lease must not take the bank for its own still.
+            owner = uuid4()
             async with self._service.sessions.begin() as session:
-                key = await lanes.claim(session, self._owner, self._settings.lease_seconds)
+                key = await lanes.claim(session, owner, self._settings.lease_seconds)
             if key is None:
                 return
-            task = asyncio.create_task(self._work_on(key))
+            task = asyncio.create_task(self._work_on(key, owner))
             self._banks.add(task)
             task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._banks.discard(task)
         self._wake.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("working on a bank ended: %s", type(error).__name__, exc_info=error)
 
     async def _sleep(self) -> None:
         seconds = self._settings.poll_seconds
         if len(self._banks) < self._settings.banks:
-            with contextlib.suppress(*DATABASE_AWAY):
-                async with self._service.sessions.begin() as session:
-                    due = await lanes.seconds_to_next(session)
-                seconds = min(seconds, max(0.01, due)) if due is not None else seconds
+            async with self._service.sessions.begin() as session:
+                due = await lanes.seconds_to_next(session)
+            seconds = min(seconds, max(0.01, due)) if due is not None else seconds
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
@@ -104,28 +106,43 @@ class Worker:
             except (psycopg.Error, OSError):
                 await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _work_on(self, key: BankKey) -> None:
+    async def _work_on(self, key: BankKey, owner: UUID) -> None:
         """Drain a bank under its lease, and give it back whatever happens."""
-        beat = asyncio.create_task(self._heartbeat(key, asyncio.current_task()))
+        beat = asyncio.create_task(self._heartbeat(key, owner, asyncio.current_task()))
         try:
-            await _Lane(self._service, key, self._owner).drain()
+            await _Lane(self._service, key, owner).drain()
         except LeaseLost:
             log.info("lost the lease of a bank; another worker goes on with it")
         except DATABASE_AWAY as error:
             log.warning("gave a bank back, the database failed: %s", type(error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
+        except Exception:
+            log.exception("gave a bank back, working on it failed")
+            await asyncio.sleep(RECONNECT_SECONDS)
         finally:
             beat.cancel()
-            with contextlib.suppress(*DATABASE_AWAY):
-                async with self._service.sessions.begin() as session:
-                    await lanes.release(session, key, self._owner)
+            await asyncio.gather(beat, return_exceptions=True)
+            await self._give_back(key, owner)
 
-    async def _heartbeat(self, key: BankKey, working: asyncio.Task[None] | None) -> None:
+    async def _give_back(self, key: BankKey, owner: UUID) -> None:
+        """Also after a restart of the database; a worker that stops leaves that to the lease's end."""
+        lease_ends = time.monotonic() + self._settings.lease_seconds
+        while time.monotonic() < lease_ends:
+            try:
+                async with self._service.sessions.begin() as session:
+                    await lanes.release(session, key, owner)
+                return
+            except DATABASE_AWAY:
+                if self._stopping:
+                    return
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _heartbeat(self, key: BankKey, owner: UUID, working: asyncio.Task[None] | None) -> None:
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
             try:
                 async with self._service.sessions.begin() as session:
-                    await lanes.extend(session, key, self._owner, self._settings.lease_seconds)
+                    await lanes.extend(session, key, owner, self._settings.lease_seconds)
             except LeaseLost:
                 if working is not None:
                     working.cancel()

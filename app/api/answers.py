@@ -7,14 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.api.dependencies import BankOf, ServiceOf
+from app.api.openapi import OF_BANK, OF_MODEL, WITH_BODY, problems
 from app.api.schemas import Question
 from app.services import answer
 from app.services.answer import Answered
 
-router = APIRouter(prefix="/v1/banks/{bank}", tags=["answers"])
+router = APIRouter(prefix="/v1/banks/{bank}", tags=["answers"], responses=problems(401, 503, *OF_BANK))
 
 
-@router.post("/answer", operation_id="answer_question")
+@router.post("/answer", operation_id="answer_question", responses=problems(429, *WITH_BODY, *OF_MODEL))
 async def answer_question(body: Question, key: BankOf, service: ServiceOf) -> Answered:
     """Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it cannot tell."""
     return await answer.ask(service, key, body.question)

@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies import BankName, ServiceOf, Tenant, cursor_of, place_of
+from app.api.openapi import problems
 from app.api.schemas import BankList
 from app.services import banks
 from app.services.banks import BankSummary
 
-router = APIRouter(prefix="/v1/banks", tags=["banks"])
+router = APIRouter(prefix="/v1/banks", tags=["banks"], responses=problems(401, 422, 503))
 
 
 @router.get("", operation_id="list_banks")
@@ -26,13 +27,13 @@ async def list_banks(
     return BankList(banks=page.banks, next_cursor=cursor_of(page.next) if page.next is not None else None)
 
 
-@router.get("/{bank}", operation_id="get_bank")
+@router.get("/{bank}", operation_id="get_bank", responses=problems(404))
 async def get_bank(bank: BankName, tenant: Tenant, service: ServiceOf) -> BankSummary:
     """One bank."""
     return await banks.read_bank(service.sessions, tenant, bank)
 
 
-@router.delete("/{bank}", status_code=204, operation_id="delete_bank")
+@router.delete("/{bank}", status_code=204, operation_id="delete_bank", responses=problems(404))
 async def delete_bank(bank: BankName, tenant: Tenant, service: ServiceOf) -> Response:
     """Remove a bank with all its turns, memories, versions, operations, answers and traces."""
     await banks.delete_bank(service.sessions, tenant, bank)

@@ -17,13 +17,16 @@ from app.services import banks, keys
 from app.services.service import Service
 
 MAX_WAIT_SECONDS = 60
-_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
+_WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d+)"?(?:$|[,;\s])', re.ASCII | re.IGNORECASE)
+BANK_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
+_PLACE = re.compile(BANK_NAME)
+"""What a page can end on: a bank's name or a number."""
 _bearer = HTTPBearer(auto_error=False, description="An API key, made by `memory-r1 keys create`.")
 
 BankName = Annotated[
     str,
     Path(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$",
+        pattern=BANK_NAME,
         description="Your name of the bank: one for each end user or conversation.",
         examples=["alice"],
     ),
@@ -83,9 +86,10 @@ def place_of(cursor: str) -> str:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         place = raw.decode()
     except (binascii.Error, UnicodeError) as error:
-        raise InvalidInput("The cursor is not one that this service gave out.") from error
-    if not place or "\x00" in place:
-        raise InvalidInput("The cursor is not one that this service gave out.")
+        raise _foreign_cursor() from error
+    # Decoding forgives what encoding never writes.
+    if cursor_of(place) != cursor or not _PLACE.fullmatch(place):
+        raise _foreign_cursor()
     return place
 
 
@@ -94,6 +98,10 @@ def number_of(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     place = place_of(cursor)
-    if not place.isascii() or not place.isdigit() or len(place) > 18:
-        raise InvalidInput("The cursor is not one that this service gave out.")
+    if not place.isdigit() or len(place) > 18:
+        raise _foreign_cursor()
     return int(place)
+
+
+def _foreign_cursor() -> InvalidInput:
+    return InvalidInput("The cursor is not one that this service gave out.")

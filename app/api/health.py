@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from sqlalchemy import text
 
 from app.api.dependencies import ServiceOf
+from app.api.openapi import problems
 from app.api.schemas import Health
 
 router = APIRouter(prefix="/v1/health", tags=["health"])
@@ -17,7 +18,7 @@ async def live() -> Health:
     return Health(status="live")
 
 
-@router.get("/ready", operation_id="ready")
+@router.get("/ready", operation_id="ready", responses=problems(503))
 async def ready(service: ServiceOf) -> Health:
     """The database answers; 503 where it does not."""
     async with service.sessions.begin() as session:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import problem_response
-
-
-class _TooLarge(Exception):
-    pass
+from app.api.problems import BodyTooLarge, http_problem
 
 
 class BodyLimit:
@@ -23,27 +17,14 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        if self._declares_more(scope):
+            await http_problem(BodyTooLarge(self._most))(scope, receive, send)
+        else:
+            await self._app(scope, self._counted(receive), send)
 
-        async def send_noting(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            self._check_declared(scope)
-            await self._app(scope, self._counted(receive), send_noting)
-        except _TooLarge:
-            if started:
-                raise
-            detail = f"The body is larger than {self._most} bytes."
-            response = problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", detail)
-            await response(scope, receive, send)
-
-    def _check_declared(self, scope: Scope) -> None:
+    def _declares_more(self, scope: Scope) -> bool:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._most:
-            raise _TooLarge
+        return len(declared) > 18 or (declared.isdigit() and int(declared) > self._most)
 
     def _counted(self, receive: Receive) -> Receive:
         read = 0
@@ -53,7 +34,29 @@ class BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._most:
-                raise _TooLarge
+                # The framework hands an HTTPException on to its handler, and nothing else.
+                raise BodyTooLarge(self._most)
             return message
 
         return counted
+
+
+class HeadAsGet:
+    """ASGI middleware: HEAD is answered as GET is, and the server leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            # A copy: the server still sees HEAD in its own.
+            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
+        else:
+            await self._app(scope, receive, send)
+
+
+def _without_body(send: Send) -> Send:
+    async def bare(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return bare

@@ -6,12 +6,13 @@ No problem repeats what the client sent: it may be secret, huge, or not even enc
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -52,10 +53,26 @@ STATUS_OF: dict[type[errors.MemoryServiceError], HTTPStatus] = {
     errors.BrokenReply: HTTPStatus.BAD_GATEWAY,
 }
 _RETRYABLE = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+_OF_HTTP = {
+    400: ("unreadable-body", "The body cannot be read as JSON."),
+    404: ("no-such-path", "There is nothing at this path."),
+    405: ("no-such-method", "This path does not know the method; `Allow` names one that it knows."),
+    415: ("not-json", "Send the body as JSON, with `Content-Type: application/json`."),
+}
+"""Slug and detail of what the web framework itself refuses."""
+
+
+class BodyTooLarge(HTTPException):
+    """The body has more bytes than a setting allows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {most} bytes.")
 
 
 class Fault(BaseModel):
     """One thing that is wrong with a request."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     at: str
     """Where: `body.turns.0.text`, `query.limit` ..."""
@@ -65,7 +82,10 @@ class Fault(BaseModel):
 class Problem(BaseModel):
     """An error, as RFC 9457 has it."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     type: str
+    """Tells errors apart; does not change."""
     title: str
     status: int
     detail: str
@@ -73,10 +93,18 @@ class Problem(BaseModel):
     """Of a request that does not validate: what is wrong where."""
 
 
-def problem_response(status: HTTPStatus, slug: str, detail: str, faults: list[Fault] | None = None) -> JSONResponse:
+def problem_response(
+    status: HTTPStatus,
+    slug: str,
+    detail: str,
+    faults: list[Fault] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
     """A problem as a response; where a retry can help it says when."""
     body = Problem(type=TYPE_BASE + slug, title=status.phrase, status=status.value, detail=detail, errors=faults or [])
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in _RETRYABLE else {}
+    headers = dict(headers or {})
+    if status in _RETRYABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body.model_dump(exclude_defaults=True), status, headers, media_type="application/problem+json")
@@ -99,22 +127,49 @@ def add_handlers(app: FastAPI) -> None:
 
 
 async def _domain(request: Request, error: Exception) -> JSONResponse:
-    status = next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)  # type: ignore[index]
-    return problem_response(status, slug_of(type(error)), str(error))
+    status = next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)
+    detail = type(error).__doc__ if isinstance(error, errors.NotFound) else None
+    return problem_response(status, slug_of(type(error)), detail or str(error))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    found: list[Any] = error.errors() if isinstance(error, RequestValidationError) else []
-    faults = [Fault(at=_encodable(".".join(map(str, e["loc"])))[:200], detail=_encodable(e["msg"])) for e in found]
+    found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else []
+    if any(fault["type"] == "json_invalid" for fault in found):
+        return _refused(HTTPStatus.BAD_REQUEST)
+    if any(fault["loc"] == ("body",) for fault in found) and not _says_json(request):
+        return _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    faults = [Fault(at=_place(fault["loc"]), detail=_encodable(fault["msg"])) for fault in found[:MAX_REPORTED]]
     return problem_response(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", "The request is out of bounds.", faults[:MAX_REPORTED]
+        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", "The request is out of bounds; `errors` says where.", faults
     )
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
-    status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
-    slug = status.phrase.lower().replace(" ", "-")
-    return problem_response(status, slug, getattr(error, "detail", None) or status.phrase)
+    return http_problem(error) if isinstance(error, HTTPException) else _refused(HTTPStatus.BAD_REQUEST)
+
+
+def http_problem(error: HTTPException) -> JSONResponse:
+    """What the web framework or a bound refuses, as a problem."""
+    status = HTTPStatus(error.status_code)
+    if isinstance(error, BodyTooLarge):
+        return problem_response(status, slug_of(BodyTooLarge), error.detail)
+    return _refused(status, error.headers)
+
+
+def _refused(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    slug, detail = _OF_HTTP.get(status, (status.phrase.lower().replace(" ", "-"), status.description or status.phrase))
+    return problem_response(status, slug, detail, headers=headers)
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _place(steps: Sequence[int | str]) -> str:
+    """`body.turns.0.text`; keys inside of metadata are the client's own and left out."""
+    known = list(steps[: steps.index("metadata") + 1]) if "metadata" in steps else steps
+    return ".".join(map(str, known))
 
 
 async def _database_away(request: Request, error: Exception) -> JSONResponse:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.core.agents.answerer import MAX_CANDIDATES
 from app.core.agents.extractor import MAX_TURN_CHARACTERS
@@ -18,7 +20,11 @@ from app.services.ingest import State
 
 MAX_TURNS = 10_000
 MAX_METADATA_BYTES = 4096
+MAX_METADATA_DEPTH = 16
 MAX_QUESTION_CHARACTERS = 2000
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""Of JSON: an escaped NUL, and not the six characters after an escaped backslash."""
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -34,6 +40,13 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _written_as_date(said_at: Any) -> Any:
+    # Pydantic would read numbers, and strings of digits, as seconds since 1970.
+    if said_at is not None and not (isinstance(said_at, str) and _DATE.match(said_at)):
+        raise ValueError("must be a date and time as RFC 3339 has it, such as 2023-05-08T13:56:00Z")
+    return said_at
+
+
 def _in_range(moment: datetime) -> datetime:
     if not EARLIEST <= moment < LATEST:
         raise ValueError("must be from the year 1900 to 2199")
@@ -41,23 +54,52 @@ def _in_range(moment: datetime) -> datetime:
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    if _depth(metadata) > MAX_METADATA_DEPTH:
+        raise ValueError(f"must be nested at most {MAX_METADATA_DEPTH} deep")
     try:
         written = json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError("must be plain JSON without NaN, infinities or lone surrogates") from error
     if len(written) > MAX_METADATA_BYTES:
         raise ValueError(f"must be at most {MAX_METADATA_BYTES} bytes as JSON")
-    if "\\u0000" in written.decode():
+    if _NUL.search(written):
         raise ValueError("must not contain the character NUL")
     return metadata
 
 
-Line = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank)]
-SaidAt = Annotated[AwareDatetime, AfterValidator(_in_range)]
+def _depth(value: Any) -> int:
+    """How deep lists and objects are nested, without a call for each level."""
+    depth, level = 0, [value]
+    while level := [inner for one in level if isinstance(one, dict | list) for inner in _inside(one)]:
+        depth += 1
+    return depth
+
+
+def _inside(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+Line = Annotated[
+    str,
+    AfterValidator(_storable),
+    AfterValidator(_not_blank),
+    Field(min_length=1, json_schema_extra={"pattern": r"\S"}),
+]
+SaidAt = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_as_date), AfterValidator(_in_range)]
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    """What a client sends: nothing is coerced, and nothing unknown is ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, body: Any) -> Any:
+        # One fault, however many there are, and without their names, which are the client's.
+        if isinstance(body, dict) and not body.keys() <= cls.model_fields.keys():
+            raise ValueError(f"has an unknown field; known are {', '.join(cls.model_fields)}")
+        return body
 
 
 class PostedTurn(Body):
@@ -80,6 +122,23 @@ class PostedTurn(Body):
 class PostTurns(Body):
     """One or many turns, in the order in which they were said."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "turns": [
+                        {
+                            "speaker": "Alice",
+                            "text": "I adopted a dog named Buddy yesterday.",
+                            "said_at": "2023-05-08T13:56:00Z",
+                            "external_id": "chat-17:3",
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
     turns: list[PostedTurn] = Field(min_length=1, max_length=MAX_TURNS)
 
 
@@ -91,13 +150,17 @@ class PostedReceipt(Value):
     turn_ids: tuple[UUID, ...]
     """One for each posted turn, in order."""
     duplicates: int
-    """How many were stored before, by external id."""
+    """How many were stored before, by external id; they are not worked on again."""
+    earlier_ingestion_ids: tuple[UUID, ...]
+    """The ingestions that stored the duplicates: follow those to learn what becomes of them."""
 
 
 class Search(Body):
     """What to look for in a bank."""
 
-    query: Line = Field(max_length=MAX_QUESTION_CHARACTERS)
+    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "pets", "limit": 5}]})
+
+    query: Line = Field(max_length=MAX_QUESTION_CHARACTERS, examples=["pets"])
     limit: int = Field(10, ge=1, le=MAX_CANDIDATES)
     lexical: bool | None = None
     """With or without the lexical arm; the service's setting if left out."""
@@ -123,8 +186,10 @@ class MemoryDetail(Value):
     """A memory with its versions and the turns that it came from."""
 
     memory: Memory
+    deleted: bool
+    """Whether the bank has forgotten it; `memory` is then as it last was."""
     versions: tuple[Memory, ...]
-    """Oldest first; the last one is `memory`."""
+    """Oldest first."""
     sources: tuple[SourceTurn, ...]
 
 
@@ -137,6 +202,8 @@ class BankList(Value):
 
 class Question(Body):
     """What to answer from a bank."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": "Which pets does Alice have?"}]})
 
     question: Line = Field(max_length=MAX_QUESTION_CHARACTERS, examples=["Which pets does Alice have?"])
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import BankName, BankOf, ServiceOf, Tenant, Wait
+from app.api.openapi import OF_BANK, WITH_BODY, Responses, problems
 from app.api.schemas import PostedReceipt, PostTurns, Retried
 from app.core.errors import InvalidInput
 from app.db.queries import BankKey
@@ -16,13 +17,31 @@ from app.services import banks, ingest
 from app.services.ingest import Ingestion, NewTurn, State
 from app.services.service import Service
 
-router = APIRouter(prefix="/v1/banks/{bank}", tags=["turns"])
+router = APIRouter(prefix="/v1/banks/{bank}", tags=["turns"], responses=problems(401, 503, *OF_BANK))
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 _ENDED = {State.DONE, State.FAILED}
+_WAITED = {"Preference-Applied": {"description": "`wait=N`, where that was asked for.", "schema": {"type": "string"}}}
+_POSTED: Responses = {
+    202: {
+        "headers": {
+            "Location": {
+                "description": "Path of the ingestion, to follow it.",
+                "schema": {"type": "string"},
+                "required": True,
+            },
+            **_WAITED,
+        }
+    }
+}
 
 
-@router.post("/turns", status_code=202, operation_id="post_turns")
+@router.post(
+    "/turns",
+    status_code=202,
+    operation_id="post_turns",
+    responses=_POSTED | problems(429, *WITH_BODY),
+)
 async def post_turns(
     bank: BankName, body: PostTurns, tenant: Tenant, service: ServiceOf, wait: Wait, response: Response
 ) -> PostedReceipt:
@@ -39,7 +58,7 @@ async def post_turns(
     return PostedReceipt(state=state, **accepted.model_dump())
 
 
-@router.get("/ingestions/{ingestion_id}", operation_id="get_ingestion")
+@router.get("/ingestions/{ingestion_id}", operation_id="get_ingestion", responses={200: {"headers": _WAITED}})
 async def get_ingestion(
     ingestion_id: UUID, key: BankOf, service: ServiceOf, wait: Wait, response: Response
 ) -> Ingestion:

@@ -119,32 +119,32 @@ class _Planner:
         self._removals: list[RemoveMemory] = []
         self._log: list[LoggedOperation] = []
         self._touched: set[UUID] = set()
-        self._known = {normalise(memory.text) for memory in shown}
 
     def plan(self, operations: Sequence[Operation]) -> Plan:
         for number, fact in enumerate(self._facts, start=1):
             own = [operation for operation in operations if operation.fact == number]
+            is_ignored = bool(own) and all(operation.kind is OperationKind.NOOP for operation in own)
             held = [self._decide(operation, fact) for operation in own]
-            if not any(held):
+            if not is_ignored and not any(held):
                 self._add(fact, fallback=True)
         changes = Changes(adds=tuple(self._adds), revisions=tuple(self._revisions), removals=tuple(self._removals))
         return Plan(changes=changes, log=tuple(self._log))
 
     def _decide(self, operation: Operation, fact: Fact) -> bool:
-        """True where the bank will hold what the fact says, or the manager chose to ignore it."""
+        """True where the bank will hold what the fact says."""
         match operation.kind:
             case OperationKind.ADD:
                 return self._add(fact)
             case OperationKind.NOOP:
                 self._record(OperationKind.NOOP, fact, Verdict.UNCHANGED)
-                return True
+                return False
             case OperationKind.UPDATE:
                 return self._update(operation, fact)
             case OperationKind.DELETE:
                 return self._delete(operation, fact)
 
     def _add(self, fact: Fact, fallback: bool = False) -> bool:
-        if normalise(fact.text) in self._known:
+        if self._knows(fact.text):
             self._record(OperationKind.ADD, fact, Verdict.UNCHANGED, reason="already known", fallback=fallback)
             return True
         added = AddMemory(
@@ -155,7 +155,6 @@ class _Planner:
             sources=(self._turn.id,),
         )
         self._adds.append(added)
-        self._known.add(normalise(fact.text))
         self._log.append(
             LoggedOperation(
                 kind=OperationKind.ADD,
@@ -168,6 +167,12 @@ class _Planner:
             )
         )
         return True
+
+    def _knows(self, text: str) -> bool:
+        """True where the bank will hold just this text when the turn is done with, as far as is decided."""
+        untouched = [memory.text for memory in self._shown if memory.id not in self._touched]
+        held = [*untouched, *(add.text for add in self._adds), *(revision.text for revision in self._revisions)]
+        return normalise(text) in {normalise(one) for one in held}
 
     def _update(self, operation: Operation, fact: Fact) -> bool:
         memory = self._memory(operation)
@@ -199,6 +204,8 @@ class _Planner:
             return self._reject(operation, fact, memory, "the memory was changed by this turn already")
         if not grounding.says_change(fact.text):
             return self._reject(operation, fact, memory, "the fact does not speak of a change")
+        if not grounding.share_subject(fact.text, memory.text, self._turn.speaker):
+            return self._reject(operation, fact, memory, "the fact speaks of something else")
         self._touched.add(memory.id)
         self._removals.append(RemoveMemory(memory_id=memory.id, version=memory.version))
         self._record(OperationKind.DELETE, fact, Verdict.APPLIED, memory=memory)
@@ -218,11 +225,11 @@ class _Planner:
             return invented
         return self._why_lossy(memory, text, fact)
 
-    @staticmethod
-    def _why_lossy(memory: Memory, text: str, fact: Fact) -> str | None:
-        """A merge holds what the fact says, and drops nothing old unless the fact speaks of a change."""
+    def _why_lossy(self, memory: Memory, text: str, fact: Fact) -> str | None:
+        """A merge holds what the fact says, and drops nothing old unless the fact speaks of a change to just that."""
         lost = grounding.lost_by(fact.text, text)
-        if not grounding.says_change(fact.text):
+        is_about_it = grounding.share_subject(f"{fact.text} {text}", memory.text, self._turn.speaker)
+        if not (grounding.says_change(fact.text) and is_about_it):
             lost |= grounding.lost_by(memory.text, text)
         return f"it would lose {', '.join(sorted(lost))}" if lost else None
 

@@ -13,14 +13,14 @@ moment, not the span that "last week" is.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from enum import Enum, auto
+from itertools import pairwise
 
 from app.core import moments
 from app.core.moments import Moment
 from app.core.rendering import MONTHS
+from app.core.tenses import Tense, Tenses
 from app.core.values import Value
 
 
@@ -40,8 +40,8 @@ class RelativeDate(Value):
 
 def find_relative_dates(text: str, said_at: datetime) -> list[RelativeDate]:
     """The relative dates of a text, in order, resolved against the day on which it was said."""
-    found, tenses = [], _Tenses(text)
-    for match in _EXPRESSION.finditer(text):
+    found, tenses = [], Tenses(text)
+    for match in _lone_expressions(text):
         place = _Place(text, match, said_at.date(), tenses)
         if moment := _moment(place):
             found.append(
@@ -68,15 +68,11 @@ def make_dates_absolute(text: str, said_at: datetime) -> str:
 # What is looked for. Every repetition is bounded, so that the search takes linear time.
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_NUMBER_WORDS = (
-    ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen")
-    + ("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty")
-)  # fmt: skip
-_NUMBERS = {word: number for number, word in enumerate(_NUMBER_WORDS, start=1)} | {
-    "thirty": 30,
-    "forty": 40,
-    "fifty": 50,
-}
+_NUMBERS = {
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17,
+    "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+}  # fmt: skip
 
 _GAP = r"\s{1,3}"
 _HEDGE = rf"(?:about|around|roughly|approximately|almost|nearly|maybe){_GAP}"
@@ -86,17 +82,30 @@ _MONTH, _WEEKDAY = "|".join(MONTHS), "|".join(_WEEKDAYS)
 _PART = rf"(?:{_GAP}(?:morning|afternoon|evening|night))?+"
 
 _EXPRESSION = re.compile(
-    r"(?<![\w/-])(?<!\w['’])(?<!\d[.,])(?:"
+    r"(?<![\w/-])(?<!\w['’])(?<!\d[.,])(?a:"
     rf"(?P<day>(?:the{_GAP}day{_GAP}(?:before{_GAP}yesterday|after{_GAP}tomorrow)|yesterday|today|tomorrow){_PART})"
     rf"|(?P<part>tonight|this{_GAP}(?:morning|afternoon|evening)|last{_GAP}(?:night|evening))"
     rf"|(?P<away>{_SPAN}{_GAP}(?:ago(?:{_GAP}today)?+|from{_GAP}(?:now|today)))"
-    rf"|(?P<within>in{_GAP}{_SPAN})"
+    rf"|(?P<within>in{_GAP}{_SPAN}(?:{_GAP}from{_GAP}(?:now|today))?+)"
     rf"|(?P<weekday>(?:on|(?:last|next|this(?:{_GAP}(?:past|last|coming))?)){_GAP}(?:{_WEEKDAY}){_PART})"
     rf"|(?P<short_weekday>(?:last|next){_GAP}(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun))"
     rf"|(?P<period>(?:last|next|this(?:{_GAP}(?:past|last|coming))?){_GAP}(?:weekend|week|month|year|{_MONTH}))"
     r")(?![\w/-])(?!['’]\w)",
     re.IGNORECASE,
 )
+
+_REACHES_ON = re.compile(r"(?:ago|ago\s{1,3}today|from\s{1,3}(?:now|today))$", re.IGNORECASE)
+
+
+def _lone_expressions(text: str) -> list[re.Match[str]]:
+    """The expressions, less those such as "a year ago yesterday" that are two in one and mean a third day."""
+    matches = list(_EXPRESSION.finditer(text))
+    coupled: set[int] = set()
+    for index, (first, second) in enumerate(pairwise(matches)):
+        if text[first.end() : second.start()].isspace() and _REACHES_ON.search(first.group()):
+            coupled |= {index, index + 1}
+    return [match for index, match in enumerate(matches) if index not in coupled]
+
 
 # What stands beside an expression and makes it mean something else.
 
@@ -106,7 +115,7 @@ def _pattern(*alternatives: str) -> re.Pattern[str]:
 
 
 _UNIT = "(?:days?|weeks?|weekends?|months?|years?)"
-_AFTER_AGO = _pattern(r"\bago(?:\s+today)?\s+$", rf"\b{_UNIT}\s+from\s+(?:now|today)\s+$")
+_AFTER_AGO = _pattern(r"\bago\s+$")
 _AFTER_QUOTE, _BEFORE_QUOTE = _pattern(r"[\"'“‘]$"), _pattern(r"[\"'”’]")
 _AFTER_IDIOM = _pattern(
     r"\b(?:like(?: just| only| it was(?: just| only)?)?|no|better|brighter)\s+$", r"(?<!\bas) of\s+$"
@@ -133,49 +142,10 @@ _BEFORE_DATE = _pattern(
 )
 
 
-class _Tense(Enum):
-    PAST = auto()
-    FUTURE = auto()
-
-
-_SENTENCE = re.compile(r"[^.!?;\n]+")
-_PAST = re.compile(
-    r"\b(?:was|were|wasn['’]t|weren['’]t|had|hadn['’]t|did|didn['’]t|been|seen|gone|done|went|came|saw|got|made|took|met|bought"
-    r"|brought|gave|found|told|said|ran|won|lost|left|felt|ate|sold|built|held|began|spoke|wrote|taught|threw|drove|flew"
-    r"|sang|swam|fell|caught|heard|kept|knew|sent|spent|started|stood|thought|wore"
-    r"|(?!(?:need|wed|red|bed|feed|seed|weed|speed|indeed|hundred)\b)[a-z]{2,20}ed)\b|['’](?:ve|d)\b",
-    re.IGNORECASE,
-)
-_FUTURE = re.compile(
-    r"\b(?:will|won['’]t|shall|going to|gonna|is|are|(?<!\d )am|starts?|begins?|opens?|leaves?|arrives?|see you"
-    r"|due|coming up|upcoming|(?:he|it|that|there)['’]s)\b|['’](?:ll|m|re)\b",
-    re.IGNORECASE,
-)
-
-
-class _Tenses:
-    """The tense of each sentence, where its verbs agree on one."""
-
-    def __init__(self, text: str) -> None:
-        self._sentences = [sentence.span() for sentence in _SENTENCE.finditer(text)]
-        self._text = text
-        self._known: dict[int, _Tense | None] = {}
-
-    def at(self, position: int) -> _Tense | None:
-        index = bisect_right(self._sentences, (position, len(self._text))) - 1
-        if index not in self._known:
-            self._known[index] = self._read(self._text[slice(*self._sentences[index])])
-        return self._known[index]
-
-    def _read(self, sentence: str) -> _Tense | None:
-        past, future = bool(_PAST.search(sentence)), bool(_FUTURE.search(sentence))
-        return None if past == future else _Tense.PAST if past else _Tense.FUTURE
-
-
 class _Place:
     """An expression where it stands."""
 
-    def __init__(self, text: str, match: re.Match[str], said_on: date, tenses: _Tenses) -> None:
+    def __init__(self, text: str, match: re.Match[str], said_on: date, tenses: Tenses) -> None:
         self.words = match.group().lower().split()
         self.expression = match.group()
         self.kind = match.lastgroup
@@ -185,7 +155,7 @@ class _Place:
         self._position, self._tenses = match.start(), tenses
 
     @property
-    def tense(self) -> _Tense | None:
+    def tense(self) -> Tense | None:
         return self._tenses.at(self._position)
 
     def follows(self, *patterns: re.Pattern[str]) -> bool:
@@ -232,7 +202,7 @@ def _part(place: _Place) -> Moment | None:
 
 
 def _away(place: _Place) -> Moment | None:
-    if place.follows(_AFTER_PART_OF_A_NUMBER) or _EXPRESSION.match(place.after.lstrip()):
+    if place.follows(_AFTER_PART_OF_A_NUMBER):
         return None
     if place.words[-2:] == ["ago", "today"]:
         return _counted(place.words[:-2], place.said_on, -1, to_the_day=True)
@@ -242,9 +212,10 @@ def _away(place: _Place) -> Moment | None:
 
 
 def _within(place: _Place) -> Moment | None:
-    if place.tense is not _Tense.FUTURE or place.follows(_AFTER_OCCASION) or place.precedes(_BEFORE_SIDE):
+    if place.tense is not Tense.FUTURE or place.follows(_AFTER_OCCASION) or place.precedes(_BEFORE_SIDE):
         return None
-    return _counted(place.words[1:], place.said_on, +1)
+    end = place.words.index("from") if "from" in place.words else None
+    return _counted(place.words[1:end], place.said_on, +1)
 
 
 def _weekday(place: _Place) -> Moment | None:
@@ -265,8 +236,8 @@ def _short_weekday(place: _Place) -> Moment | None:
 def _nearest(which: str, weekday: int, place: _Place) -> date | None:
     """The day meant by "last", "next", "this" or "on" with a weekday (0 is Monday); None where the tense must tell."""
     today = place.said_on
-    is_past = which in ("last", "past") or (which in ("this", "on") and place.tense is _Tense.PAST)
-    is_coming = which in ("next", "coming") or (which in ("this", "on") and place.tense is _Tense.FUTURE)
+    is_past = which in ("last", "past") or (which in ("this", "on") and place.tense is Tense.PAST)
+    is_coming = which in ("next", "coming") or (which in ("this", "on") and place.tense is Tense.FUTURE)
     if which == "this" and weekday == today.weekday():
         return today
     if which == "this" and weekday > today.weekday() and not is_past:
@@ -296,7 +267,7 @@ def _period(place: _Place) -> Moment | None:
 
 def _weekend(place: _Place, direction: int) -> Moment:
     """On a working day "this weekend" is the coming one, unless the sentence is told in the past."""
-    is_over = place.said_on.weekday() < 5 and place.tense is _Tense.PAST
+    is_over = place.said_on.weekday() < 5 and place.tense is Tense.PAST
     if direction > 0:
         return moments.weekend_away(place.said_on, 1)
     return moments.weekend_away(place.said_on, -1 if direction < 0 or is_over else 0)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 
-from app.core.lexical import STOP_WORDS, content_words, stem, stems, tokens
+from app.core.lexical import STOP_WORDS, content_words, stem, stems, tokens, words
 
 MIN_SUPPORTED_SHARE = 0.5
 """Share of a fact's content words that the dialogue must hold."""
+MAX_REPEATED_TRIPLES = 2
+"""Sequences of three words that may occur again in one fact."""
 COUNTABLE = {str(number) for number in range(1, 11)}
 """A merge may count what it merges ("2 dogs")."""
 
-_WORD = re.compile(r"[^\W\d_][\w'’-]*|\d+")
+_DIGITS = re.compile(r"\d+")
 _SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\"\s*)$")
 _CHANGE = re.compile(
     r"\b(no longer|not|never|n't|any ?more|instead|actually|correction|corrected|changed?|switch(?:ed)?|mov(?:ed|ing)"
@@ -27,49 +29,66 @@ _CHANGE = re.compile(
 
 def names_and_numbers(text: str) -> set[str]:
     """Lower-case names and numbers of a text: what must not be invented and must not get lost."""
-    found = set()
-    for match in _WORD.finditer(text):
-        word = match.group().replace("’", "'")
+    found: set[str] = set()
+    written = words(text)
+    everywhere = {word.text for word in written}
+    for word, before in written:
         lower = word.lower().removesuffix("'s")
-        starts_sentence = bool(_SENTENCE_START.search(text[: match.start()][-4:])) or match.start() == 0
-        common = lower in STOP_WORDS or (starts_sentence and word[1:].islower() and not _looks_like_name(text, word))
-        if word.isdigit() or (word[0].isupper() and not common):
+        # A capitalised first word is taken for a name unless the text also has it in lower case.
+        is_plain = bool(_SENTENCE_START.search(before)) and word[1:].islower() and word.lower() in everywhere
+        if word[0].isdigit():
+            found.update(_DIGITS.findall(word))
+        elif word[0].isupper() and lower not in STOP_WORDS and not is_plain:
             found.add(lower)
     return found
 
 
-def _looks_like_name(text: str, word: str) -> bool:
-    """A capitalised first word is taken for a name unless the text also has it in lower case."""
-    return word.lower() not in _WORD.findall(text)
+def _heard(*texts: str) -> set[str]:
+    """What texts say: their words, the stems of these, and the numbers in them ("3" of "3pm")."""
+    said = {token for text in texts for token in tokens(text)}
+    numbers = {number for token in said for number in _DIGITS.findall(token)}
+    return said | {stem(token) for token in said} | numbers
+
+
+def _missing(names: set[str], heard: set[str]) -> set[str]:
+    return {name for name in names if name not in heard and stem(name) not in heard}
 
 
 def why_ungrounded(text: str, turn: str, context: str) -> str | None:
     """The reason why a fact is not supported by its turn (with its context), or None where it is."""
-    support = set(tokens(turn)) | set(tokens(context))
-    support_stems = {stem(token) for token in support}
-    for name in sorted(names_and_numbers(text)):
-        if name not in support and stem(name) not in support_stems:
-            return f"{name!r} is not in the dialogue"
+    if loop := why_repetitive(text):
+        return loop
+    heard = _heard(turn, context)
+    if missing := _missing(names_and_numbers(text), heard):
+        return f"{min(missing)!r} is not in the dialogue"
     fact_stems = set(stems(text))
     if not fact_stems:
         return "says nothing"
-    supported = fact_stems & support_stems
-    if len(supported) < MIN_SUPPORTED_SHARE * len(fact_stems):
+    if len(fact_stems & heard) < MIN_SUPPORTED_SHARE * len(fact_stems):
         return "most of its words are not in the dialogue"
     if content_words(turn) and not fact_stems & set(stems(turn)):
         return "nothing of it is in the turn itself"
     return None
 
 
+def why_repetitive(text: str) -> str | None:
+    """The reason why a text is a loop rather than a sentence, or None: small models fall into them."""
+    words = tokens(text)
+    triples = list(zip(words, words[1:], words[2:], strict=False))
+    if len(triples) - len(set(triples)) > MAX_REPEATED_TRIPLES:
+        return "it repeats itself"
+    return None
+
+
 def why_merge_ungrounded(text: str, parts: list[str]) -> str | None:
     """The reason why a merged text says something that none of its parts says, or None."""
-    support = {token for part in parts for token in tokens(part)}
-    support_stems = {stem(token) for token in support}
-    for name in sorted(names_and_numbers(text) - COUNTABLE):
-        if name not in support and stem(name) not in support_stems:
-            return f"{name!r} is neither in the memory nor in the fact"
+    if loop := why_repetitive(text):
+        return loop
+    heard = _heard(*parts)
+    if missing := _missing(names_and_numbers(text) - COUNTABLE, heard):
+        return f"{min(missing)!r} is neither in the memory nor in the fact"
     merged = set(stems(text))
-    if merged and len(merged & support_stems) < MIN_SUPPORTED_SHARE * len(merged):
+    if merged and len(merged & heard) < MIN_SUPPORTED_SHARE * len(merged):
         return "most of its words are neither in the memory nor in the fact"
     return None
 
@@ -79,8 +98,11 @@ def says_change(fact: str) -> bool:
     return bool(_CHANGE.search(fact))
 
 
+def share_subject(fact: str, memory: str, speaker: str) -> bool:
+    """True where both speak of the same thing, not merely of the same speaker."""
+    return bool((set(stems(fact)) & set(stems(memory))) - set(stems(speaker)))
+
+
 def lost_by(old: str, new: str) -> set[str]:
     """Names and numbers of the old text that the new one lacks."""
-    kept = set(tokens(new))
-    kept_stems = {stem(token) for token in kept}
-    return {name for name in names_and_numbers(old) if name not in kept and stem(name) not in kept_stems}
+    return _missing(names_and_numbers(old), _heard(new))

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-import numpy as np
-
 from app.core import ranking
 from app.core.changes import AddMemory, Changes, RemoveMemory, ReviseMemory
 from app.core.errors import StaleMemory, UnknownMemory
-from app.core.values import Candidate, Embedded, Memory, Query, SparseVector, Turn, Vector
+from app.core.values import Candidate, Embedded, Memory, Query, SparseVector, Turn
 
 
 def _now() -> datetime:
@@ -56,18 +54,29 @@ class InMemoryBank:
         return [turn for turn in self._turns.values() if turn.id in wanted]
 
     async def apply(self, changes: Changes) -> list[Memory]:
-        for change in (*changes.revisions, *changes.removals):
-            if change.memory_id not in self._live or self._head(change.memory_id).version != change.version:
-                raise StaleMemory(change.memory_id)
+        self._check(changes)
+        now = self._now()
         for removal in changes.removals:
             self._remove(removal)
-        revised = [self._revise(revision) for revision in changes.revisions]
-        return [*(self._add(add) for add in changes.adds), *revised]
+        revised = [self._revise(revision, now) for revision in changes.revisions]
+        return [*(self._add(add, now) for add in changes.adds), *revised]
+
+    def _check(self, changes: Changes) -> None:
+        """All or none: what can be wrong with a change is found before the first one is applied."""
+        for text in (*changes.adds, *changes.revisions):
+            required(text.embedded)
+        touched: set[UUID] = set()
+        for change in (*changes.removals, *changes.revisions):
+            is_live = change.memory_id in self._live and change.memory_id not in touched
+            if not is_live or self._head(change.memory_id).version != change.version:
+                raise StaleMemory(change.memory_id)
+            touched.add(change.memory_id)
 
     def _recall(self, query: Query, limit: int, speaker: str | None) -> list[Candidate]:
         ids = [i for i in self._creation_order() if speaker is None or self._head(i).speaker == speaker]
         depth = ranking.arm_depth(limit)
-        arms = [_best(ids, [_cosine(query.dense, self._live[i].dense) for i in ids], depth)]
+        dense = ranking.in_steps(query.dense)
+        arms = [_best(ids, [float(dense @ self._live[i].dense) for i in ids], depth)]
         if query.terms:
             scores = [_overlap(query.terms, self._live[i].terms) for i in ids]
             matching = [(i, score) for i, score in zip(ids, scores, strict=True) if score > 0]
@@ -83,8 +92,7 @@ class InMemoryBank:
     def _head(self, memory_id: UUID) -> Memory:
         return self._versions[memory_id][-1]
 
-    def _add(self, add: AddMemory) -> Memory:
-        now = self._now()
+    def _add(self, add: AddMemory, now: datetime) -> Memory:
         memory = Memory(
             id=add.memory_id,
             version=1,
@@ -96,21 +104,21 @@ class InMemoryBank:
             updated_at=now,
         )
         self._versions[memory.id] = [memory]
-        self._live[memory.id] = required(add.embedded)
+        self._live[memory.id] = _in_steps(required(add.embedded))
         return memory
 
-    def _revise(self, revision: ReviseMemory) -> Memory:
+    def _revise(self, revision: ReviseMemory, now: datetime) -> Memory:
         memory = self._head(revision.memory_id).model_copy(
             update={
                 "version": revision.version + 1,
                 "text": revision.text,
                 "said_at": revision.said_at,
                 "sources": revision.sources,
-                "updated_at": self._now(),
+                "updated_at": now,
             }
         )
         self._versions[memory.id].append(memory)
-        self._live[memory.id] = required(revision.embedded)
+        self._live[memory.id] = _in_steps(required(revision.embedded))
         return memory
 
     def _remove(self, removal: RemoveMemory) -> None:
@@ -124,15 +132,12 @@ def required(embedded: Embedded | None) -> Embedded:
     return embedded
 
 
-def _cosine(query: Vector, stored: Vector) -> float:
-    """Cosine in half precision, as pgvector's halfvec holds both sides."""
-    left, right = query.astype(np.float16).astype(np.float64), stored.astype(np.float16).astype(np.float64)
-    norms = float(np.linalg.norm(left) * np.linalg.norm(right))
-    return round(float(left @ right) / norms, ranking.SCORE_DECIMALS) if norms else 0.0
+def _in_steps(embedded: Embedded) -> Embedded:
+    return embedded.model_copy(update={"dense": ranking.in_steps(embedded.dense)})
 
 
 def _overlap(query: SparseVector, document: SparseVector) -> float:
-    return round(sum(weight * document.get(term, 0.0) for term, weight in query.items()), ranking.SCORE_DECIMALS)
+    return sum(weight * document.get(term, 0.0) for term, weight in query.items())
 
 
 def _best(ids: Sequence[UUID], scores: Sequence[float], depth: int) -> list[UUID]:

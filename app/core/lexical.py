@@ -7,9 +7,11 @@ other rows: Postgres stores them as a sparsevec, and one inner product gives the
 from __future__ import annotations
 
 import re
+import unicodedata
 import zlib
 from collections import Counter
 from functools import lru_cache
+from typing import NamedTuple
 
 import snowballstemmer
 
@@ -19,8 +21,10 @@ DIMENSION = 1 << 20
 EXPECTED_LENGTH = 12.0
 """Content words of a typical memory, in place of BM25's corpus average."""
 SATURATION, LENGTH_WEIGHT = 1.2, 0.75
-MAX_TERMS = 512
-"""Terms kept of one text; far above any memory, and bounds the row."""
+WEIGHT_STEPS = 1000
+"""Weights are whole numbers of one part in so many, so that their sums are exact in single precision too."""
+MAX_TERMS = 256
+"""Terms kept of one text: above any usual memory, and a covering index holds them with the longest speaker's name."""
 
 STOP_WORDS = frozenset(
     """a about after again all also am an and another any are aren't as at be because been before being both but by can
@@ -34,7 +38,9 @@ STOP_WORDS = frozenset(
     you've your yours yourself yourselves""".split()
 )
 
-_TOKEN = re.compile(r"[぀-ヿ㐀-䶿一-鿿豈-﫿가-힯]|[^\W_]+(?:['’][^\W_]+)*")
+_IDEOGRAPH = "぀-ヿ㐀-䶿一-鿿豈-﫿가-힯"
+_LETTERS = rf"(?:(?![{_IDEOGRAPH}])[^\W_])+"
+_WORD = re.compile(rf"[{_IDEOGRAPH}]|{_LETTERS}(?:['’]{_LETTERS})*")
 _stemmer = snowballstemmer.stemmer("english")
 
 
@@ -44,9 +50,26 @@ def stem(word: str) -> str:
     return str(_stemmer.stemWord(word.removesuffix("'s")))
 
 
+class Word(NamedTuple):
+    """A word as it is written, with a straight apostrophe."""
+
+    text: str
+    before: str
+    """The few characters in front of it."""
+
+
+def words(text: str) -> list[Word]:
+    """The words of a text; Chinese, Japanese and Korean characters stand for themselves."""
+    composed = unicodedata.normalize("NFC", text)
+    return [
+        Word(match.group().replace("’", "'"), composed[max(0, match.start() - 4) : match.start()])
+        for match in _WORD.finditer(composed)
+    ]
+
+
 def tokens(text: str) -> list[str]:
-    """Lower-case words; Chinese, Japanese and Korean characters stand for themselves."""
-    return [match.group().replace("’", "'") for match in _TOKEN.finditer(text.lower())]
+    """The words in lower case."""
+    return [word.text.lower() for word in words(text)]
 
 
 def content_words(text: str) -> list[str]:
@@ -71,7 +94,7 @@ def document_terms(text: str) -> SparseVector:
     weights: SparseVector = {}
     for term, count in counts.most_common(MAX_TERMS):
         weight = count * (SATURATION + 1) / (count + SATURATION * length)
-        weights[term_id(term)] = weights.get(term_id(term), 0.0) + round(weight, 4)
+        weights[term_id(term)] = weights.get(term_id(term), 0.0) + max(1.0, round(weight * WEIGHT_STEPS))
     return weights
 
 

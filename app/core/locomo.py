@@ -13,17 +13,53 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app.core.rendering import MONTHS
-from app.core.scoring import Category
 from app.core.values import Value
 
 TURN_SPACING = timedelta(seconds=1)
 """Between two turns of a session: the file dates sessions only, and a second keeps the order and the day."""
+
+
+class Category(IntEnum):
+    """LoCoMo's question categories by their number in the file (snap-research/locomo, task_eval/evaluation.py)."""
+
+    MULTI_HOP = 1
+    TEMPORAL = 2
+    OPEN_DOMAIN = 3
+    SINGLE_HOP = 4
+    ADVERSARIAL = 5
+
+    @property
+    def true_name(self) -> str:
+        """What the category holds, as the data set's authors name it."""
+        return _TRUE_NAMES[self]
+
+    @property
+    def mem0_name(self) -> str:
+        """The column head over this category in the tables of Mem0 and Memory-R1, which swapped three names."""
+        return _MEM0_NAMES[self]
+
+
+_TRUE_NAMES = {
+    Category.MULTI_HOP: "multi-hop",
+    Category.TEMPORAL: "temporal",
+    Category.OPEN_DOMAIN: "open-domain",
+    Category.SINGLE_HOP: "single-hop",
+    Category.ADVERSARIAL: "adversarial",
+}
+_MEM0_NAMES = {
+    Category.MULTI_HOP: "Single Hop",
+    Category.TEMPORAL: "Temporal",
+    Category.OPEN_DOMAIN: "Multi-Hop",
+    Category.SINGLE_HOP: "Open Domain",
+    Category.ADVERSARIAL: "Adversarial",
+}
 
 
 class LocomoTurn(Value):

@@ -12,7 +12,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from statistics import fmean
 from typing import Any, Final
 
@@ -21,44 +21,9 @@ from nltk.tokenize import word_tokenize
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 from app.core.errors import BrokenReply
+from app.core.locomo import Category
 from app.core.rendering import MONTHS, constant_messages, object_schema, prompt_version, text_schema
 from app.core.values import Message, Value
-
-
-class Category(IntEnum):
-    """LoCoMo's question categories by their number in the file (snap-research/locomo, task_eval/evaluation.py)."""
-
-    MULTI_HOP = 1
-    TEMPORAL = 2
-    OPEN_DOMAIN = 3
-    SINGLE_HOP = 4
-    ADVERSARIAL = 5
-
-    @property
-    def true_name(self) -> str:
-        """What the category holds, as the data set's authors name it."""
-        return _TRUE_NAMES[self]
-
-    @property
-    def mem0_name(self) -> str:
-        """The column head over this category in the tables of Mem0 and Memory-R1, which swapped three names."""
-        return _MEM0_NAMES[self]
-
-
-_TRUE_NAMES = {
-    Category.MULTI_HOP: "multi-hop",
-    Category.TEMPORAL: "temporal",
-    Category.OPEN_DOMAIN: "open-domain",
-    Category.SINGLE_HOP: "single-hop",
-    Category.ADVERSARIAL: "adversarial",
-}
-_MEM0_NAMES = {
-    Category.MULTI_HOP: "Single Hop",
-    Category.TEMPORAL: "Temporal",
-    Category.OPEN_DOMAIN: "Multi-Hop",
-    Category.SINGLE_HOP: "Open Domain",
-    Category.ADVERSARIAL: "Adversarial",
-}
 
 
 class Scores(Value):
@@ -220,7 +185,7 @@ _WRITTEN_DATE = re.compile(
     rf"|\b(?P<month_first>{_MONTH})\b\.?\s{{1,3}}(?:the\s{{1,3}})?(?P<day_second>{_DAY})(?:st|nd|rd|th)?\b"
     rf"(?:,?\s{{1,3}}(?P<year_after_day>\d{{4}})\b)?"
     rf"|\b(?P<month_alone>{_MONTH})\b[.,]{{0,2}}\s{{0,3}}(?P<year_alone>\d{{4}})\b",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
 

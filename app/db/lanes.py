@@ -14,6 +14,7 @@ from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.agents import replies
 from app.core.values import Turn, Value
 from app.db import tables
 from app.db.queries import BankKey, in_bank, turn_of
@@ -36,6 +37,17 @@ _NEXT = text(
     "SELECT extract(epoch FROM min(greatest(run_at, coalesce(lease_until, run_at))) - clock_timestamp()) FROM lanes "
     "WHERE run_at IS NOT NULL"
 )
+
+
+_HOLD = text(
+    """
+    SELECT FROM banks JOIN lanes ON lanes.tenant_id = banks.tenant_id AND lanes.bank_id = banks.id
+    WHERE banks.tenant_id = :tenant_id AND banks.id = :bank_id
+        AND lanes.lease_owner = :owner AND lanes.lease_until > clock_timestamp()
+    FOR KEY SHARE OF banks FOR UPDATE OF lanes
+    """
+)
+_KEEP_BANK = text("SELECT FROM banks WHERE tenant_id = :tenant_id AND id = :bank_id FOR KEY SHARE")
 
 
 class LeaseLost(Exception):
@@ -93,9 +105,11 @@ async def extend(session: AsyncSession, key: BankKey, owner: UUID, seconds: floa
 
 
 async def hold(session: AsyncSession, key: BankKey, owner: UUID) -> None:
-    """Lock the lane for this transaction, so that no other worker can take it before. Raises `LeaseLost`."""
-    statement = select(tables.lanes.c.bank_id).where(_leased(key, owner)).with_for_update()
-    if (await session.execute(statement)).one_or_none() is None:
+    """Lock the lane for this transaction, so that no other worker can take it before. Raises `LeaseLost`.
+
+    The bank comes first, here as where turns are posted and banks deleted: no two of them wait for each other.
+    """
+    if (await session.execute(_HOLD, {**key._asdict(), "owner": owner})).one_or_none() is None:
         raise LeaseLost
 
 
@@ -127,7 +141,9 @@ async def waiting(session: AsyncSession, key: BankKey, limit: int) -> list[Inbox
 
 
 async def keep_extraction(session: AsyncSession, key: BankKey, position: int, extraction: dict[str, Any]) -> None:
-    """Note a turn's facts, so that a later try need not extract again."""
+    """Note a turn's facts, so that a later try need not extract again. Raises `LeaseLost` where the bank is gone."""
+    if (await session.execute(_KEEP_BANK, key._asdict())).one_or_none() is None:
+        raise LeaseLost
     await _update(session, key, position, extraction=extraction)
 
 
@@ -206,7 +222,7 @@ async def _fail(session: AsyncSession, key: BankKey, item: InboxItem, error: Exc
         item.position,
         attempts=item.attempts + 1,
         error_type=type(error).__name__,
-        error=str(error)[:1000],
+        error=replies.clean(str(error))[:1000],
         **values,
     )
 

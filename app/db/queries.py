@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import numpy as np
 from pgvector import HalfVector, SparseVector
 from sqlalchemy import Row, and_, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -88,43 +87,26 @@ async def recall_ids(
 async def _dense_arm(
     session: AsyncSession, key: BankKey, query: Query, depth: int, speaker: str | None
 ) -> list[tuple[int, UUID]]:
-    memories = tables.memories.c
-    distance = memories.embedding.cosine_distance(HalfVector(query.dense)).label("distance")
-    return await _arm(session, key, distance, 1.0, depth, speaker)
+    distance = tables.memories.c.embedding.max_inner_product(HalfVector(ranking.in_steps(query.dense)))
+    return await _arm(session, key, distance, depth, speaker)
 
 
 async def _lexical_arm(
     session: AsyncSession, key: BankKey, query: Query, depth: int, speaker: str | None
 ) -> list[tuple[int, UUID]]:
-    memories = tables.memories.c
-    distance = memories.terms.max_inner_product(sparse(query.terms)).label("distance")
-    return await _arm(session, key, distance, 0.0, depth, speaker, only_below=0.0)
+    distance = tables.memories.c.terms.max_inner_product(sparse(query.terms))
+    return await _arm(session, key, distance, depth, speaker, distance < 0.0)
 
 
 async def _arm(
-    session: AsyncSession,
-    key: BankKey,
-    distance: Any,
-    zero: float,
-    depth: int,
-    speaker: str | None,
-    only_below: float | None = None,
+    session: AsyncSession, key: BankKey, distance: Any, depth: int, speaker: str | None, *matching: Any
 ) -> list[tuple[int, UUID]]:
     """(seq, id) by score, then creation: the order of `InMemoryBank`."""
     memories = tables.memories.c
-    statement = select(memories.seq, memories.id, distance).where(live(key))
-    if speaker is not None:
-        statement = statement.where(memories.speaker == speaker)
-    if only_below is not None:
-        # One more level, so that the distance is computed once a row.
-        inner = statement.subquery()
-        statement = select(inner).where(inner.c.distance < only_below)
-        distance, seq = inner.c.distance, inner.c.seq
-    else:
-        seq = memories.seq
-    rows = (await session.execute(statement.order_by(distance, seq).limit(depth))).all()
-    ranked = sorted((-round(zero - row.distance, ranking.SCORE_DECIMALS), row.seq, row.id) for row in rows)
-    return [(seq, memory_id) for _, seq, memory_id in ranked]
+    spoken = [memories.speaker == speaker] if speaker is not None else []
+    nearest = select(memories.seq, memories.id).where(live(key), *spoken, *matching)
+    rows = await session.execute(nearest.order_by(distance, memories.seq).limit(depth))
+    return [(row.seq, row.id) for row in rows]
 
 
 def sparse(terms: Terms) -> SparseVector:
@@ -249,7 +231,7 @@ async def _close_version(session: AsyncSession, key: BankKey, change: ReviseMemo
 
 
 def _index_forms(embedded: Embedded) -> dict[str, Any]:
-    return {"embedding": HalfVector(np.asarray(embedded.dense)), "terms": sparse(embedded.terms)}
+    return {"embedding": HalfVector(ranking.in_steps(embedded.dense)), "terms": sparse(embedded.terms)}
 
 
 def versions_of(key: BankKey, memory_id: UUID) -> Any:

@@ -262,3 +262,10 @@ traces = Table(
     _moment("created_at", now=True),
     *_of_bank("id"),
 )
+Index(
+    "traces_turn_idx",
+    traces.c.tenant_id,
+    traces.c.bank_id,
+    traces.c.turn_id,
+    postgresql_where=traces.c.turn_id.is_not(None),
+)

@@ -65,11 +65,19 @@ class Decoder:
     """A model with its rows. Not thread-safe: one thread makes it and calls it."""
 
     def __init__(
-        self, model: Path | str, *, max_batch: int, max_context: int, temperature: float, seed: int, keep_prefixes: bool
+        self,
+        model: Path | str,
+        *,
+        max_batch: int = 8,
+        max_context: int = 8192,
+        temperature: float = 0.0,
+        seed: int = 0,
+        keep_prefixes: bool = True,
+        dtype: torch.dtype | None = None,
     ) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._tokenizer = AutoTokenizer.from_pretrained(model)
-        self._model = _load(model, device)
+        self._model = _load(model, device, dtype or fastest_dtype(device))
         config = self._model.config
         _refuse_other_attention(config)
         ends = self._model.generation_config.eos_token_id or self._tokenizer.eos_token_id
@@ -160,8 +168,10 @@ class Decoder:
         for row, chunk in zip(rows, chunks, strict=True):
             row.length += len(chunk)
             row.pending = row.pending[len(chunk) :]
-        logits: Tensor = self._model.get_output_embeddings()(states[torch.arange(len(chunks)), last])
-        return logits.float()
+        logits: Tensor = self._model.get_output_embeddings()(states[torch.arange(len(chunks)), last]).float()
+        if not logits.isfinite().all():
+            raise ArithmeticError("The model's logits are not finite.")
+        return logits
 
     def _advance(self, rows: Sequence[Row], logits: Tensor) -> None:
         """Sample each row's next token, and add what it forces."""
@@ -183,11 +193,9 @@ class Decoder:
         return int(torch.multinomial(chances, 1, generator=self._random))
 
 
-def _load(model: Path | str, device: torch.device) -> Any:
+def _load(model: Path | str, device: torch.device, dtype: torch.dtype) -> Any:
     hide_progress_bars()
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        model, dtype=fastest_dtype(device), attn_implementation=GROUPED_ATTENTION
-    )
+    loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation=GROUPED_ATTENTION)
     return loaded.to(device).eval()
 
 

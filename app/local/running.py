@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from app.core.ports import Completer
 from app.core.values import Role
@@ -17,12 +18,31 @@ from app.local.postgres import LocalPostgres, default_data_dir
 from app.settings import LocalSettings, Settings
 
 PACKAGED_MODEL = "packaged:SmolLM2-135M-Instruct"
+Options = TypeVar("Options", bound=BaseModel)
 Progress = Callable[[str], None]
 
 
 def data_dir(settings: LocalSettings) -> Path:
     """Where the embedded default keeps everything."""
     return settings.data_dir or default_data_dir()
+
+
+def for_small_model(settings: Settings) -> Settings:
+    """Shorter questions and replies, where they are not set: a small model loses itself in long ones."""
+    return settings.model_copy(
+        update={
+            "extractor": _with_defaults(settings.extractor, context_turns=1, max_facts=3, max_fact_characters=120),
+            "manager": _with_defaults(settings.manager, related=4, max_shown=6, max_text_characters=200),
+            "answerer": _with_defaults(
+                settings.answerer, max_distilled=3, max_answer_characters=60, max_prompt_characters=12_000
+            ),
+        }
+    )
+
+
+def _with_defaults(options: Options, **defaults: int) -> Options:
+    unset = {name: value for name, value in defaults.items() if name not in options.model_fields_set}
+    return options.model_copy(update=unset)
 
 
 @asynccontextmanager

@@ -34,11 +34,12 @@ class KeyValueSlots(Cache):
         super().__init__(layers=[])
         heads = config.num_key_value_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        # What no row has used costs nothing: the system gives memory when it is first written.
+        # Memory of rows that were never used costs nothing: the system gives it when it is first written.
         empty = like.new_empty(rows, heads, 0, size)
         self._keys = [empty] * config.num_hidden_layers
         self._values = [empty] * config.num_hidden_layers
         self._most_columns = columns
+        self._clean_rows = 0
         self._rows = slice(0, 0)
         self._positions = torch.empty(0)
         self._columns = 0
@@ -82,15 +83,28 @@ class KeyValueSlots(Cache):
                 store[row, :, :length] = layer[:, :length]
 
     def _reserve(self, rows: int, columns: int) -> None:
-        """Make room for so many columns, keeping the first `rows` rows."""
-        has = self._keys[0].shape[2]
-        if columns <= has:
-            return
-        more = min(self._most_columns, max(columns, 2 * has, FIRST_COLUMNS))
+        """Make room for so many rows and columns; what no token was put into is zero.
+
+        Attention multiplies what it must not read by zero, and what is left in fresh memory may be NaN.
+        """
+        if columns > self._keys[0].shape[2]:
+            self._clean_rows = min(rows, self._clean_rows)
+            self._widen(max(columns, 2 * self._keys[0].shape[2], FIRST_COLUMNS))
+        if rows > self._clean_rows:
+            for store in (*self._keys, *self._values):
+                store[self._clean_rows : rows] = 0
+            self._clean_rows = rows
+
+    def _widen(self, columns: int) -> None:
+        """Replace every store by a wider one, keeping the clean rows."""
+        keep = self._clean_rows
         for stores in (self._keys, self._values):
             for layer, old in enumerate(stores):
-                stores[layer] = old.new_empty(*old.shape[:2], more, old.shape[3])
-                stores[layer][:rows, :, :has] = old[:rows]
+                rows, heads, has, size = old.shape
+                wider = old.new_empty(rows, heads, min(columns, self._most_columns), size)
+                wider[:keep, :, :has] = old[:keep]
+                wider[:keep, :, has:] = 0
+                stores[layer] = wider
 
 
 def grouped_attention(

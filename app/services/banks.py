@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, delete, func, select
+from sqlalchemy import ARRAY, Row, Select, Text, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +15,7 @@ from app.core.ports import Embedder
 from app.core.values import Value
 from app.db import tables
 from app.db.engine import Sessions
-from app.db.queries import BankKey, live
+from app.db.queries import BankKey, in_bank, live
 
 
 class BankSummary(Value):
@@ -36,7 +37,9 @@ class BankPage(Value):
 
 
 async def open_bank(session: AsyncSession, tenant_id: UUID, name: str, embedder: Embedder) -> BankKey:
-    """The bank of that name, made where there is none. Raises `EmbeddingMismatch`."""
+    """The bank of that name, made where there is none, kept from other posts and from deletion until the transaction
+    ends. Raises `EmbeddingMismatch`.
+    """
     banks = tables.banks
     row = {
         "tenant_id": tenant_id,
@@ -44,8 +47,14 @@ async def open_bank(session: AsyncSession, tenant_id: UUID, name: str, embedder:
         "embedding_model": embedder.model,
         "embedding_dimension": embedder.dimension,
     }
-    await session.execute(upsert(banks).values(row).on_conflict_do_nothing(index_elements=["tenant_id", "name"]))
-    return await _find(session, tenant_id, name, embedder)
+    make = upsert(banks).values(row).on_conflict_do_nothing(index_elements=["tenant_id", "name"])
+    while True:
+        await session.execute(make)
+        # The worker may go on writing to the bank: it holds the lane, for which a post waits at its end.
+        found = (await session.execute(_named(tenant_id, name).with_for_update(key_share=True))).one_or_none()
+        if found is not None:
+            return _checked(found, embedder)
+        # Deleted between the two statements: make it anew.
 
 
 async def find_bank(sessions: Sessions, tenant_id: UUID, name: str, embedder: Embedder | None = None) -> BankKey:
@@ -87,24 +96,34 @@ async def list_banks(sessions: Sessions, tenant_id: UUID, limit: int, after: str
 
 async def delete_bank(sessions: Sessions, tenant_id: UUID, name: str) -> None:
     """Remove a bank with everything in it. Raises `UnknownBank`."""
-    banks = tables.banks
-    statement = delete(banks).where(banks.c.tenant_id == tenant_id, banks.c.name == name).returning(banks.c.id)
+    banks, lanes = tables.banks, tables.lanes
     async with sessions.begin() as session:
-        if (await session.execute(statement)).one_or_none() is None:
+        # Posts are held off first, then the worker's writes are waited for: in the order in which those lock.
+        found = (await session.execute(_named(tenant_id, name).with_for_update(key_share=True))).one_or_none()
+        if found is None:
             raise UnknownBank(name)
+        key = BankKey(tenant_id, found.id)
+        await session.execute(select(lanes.c.bank_id).where(in_bank(lanes, key)).with_for_update())
+        await session.execute(delete(banks).where(banks.c.tenant_id == tenant_id, banks.c.id == key.bank_id))
 
 
 async def _find(session: AsyncSession, tenant_id: UUID, name: str, embedder: Embedder | None) -> BankKey:
-    banks = tables.banks
-    row = (
-        await session.execute(select(banks).where(banks.c.tenant_id == tenant_id, banks.c.name == name))
-    ).one_or_none()
+    row = (await session.execute(_named(tenant_id, name))).one_or_none()
     if row is None:
         raise UnknownBank(name)
+    return _checked(row, embedder)
+
+
+def _named(tenant_id: UUID, name: str) -> Select[Any]:
+    banks = tables.banks
+    return select(banks).where(banks.c.tenant_id == tenant_id, banks.c.name == name)
+
+
+def _checked(row: Row[Any], embedder: Embedder | None) -> BankKey:
     stored = (row.embedding_model, row.embedding_dimension)
     if embedder is not None and stored != (embedder.model, embedder.dimension):
         raise _mismatch(*stored, embedder)
-    return BankKey(tenant_id, row.id)
+    return BankKey(row.tenant_id, row.id)
 
 
 def _mismatch(model: str, dimension: int, embedder: Embedder) -> EmbeddingMismatch:

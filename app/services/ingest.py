@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+from pydantic import Field
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.changes import LoggedOperation
 from app.core.errors import InvalidInput, NothingToRetry, Overloaded, TurnConflict, UnknownIngestion
-from app.core.values import RejectedFact, Turn, Value
+from app.core.values import RejectedFact, Role, Turn, Usage, Value
 from app.db import lanes, queries, tables
 from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank
@@ -29,7 +32,7 @@ class NewTurn(Value):
     said_at: datetime | None = None
     session: str | None = None
     external_id: str | None = None
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class State(StrEnum):
@@ -47,6 +50,15 @@ class TurnError(Value):
     detail: str
 
 
+class ModelCall(Value):
+    """One model call that was made for a turn."""
+
+    role: Role
+    policy: str
+    usage: Usage
+    seconds: float
+
+
 class TurnProgress(Value):
     """What became of one turn."""
 
@@ -58,6 +70,8 @@ class TurnProgress(Value):
     facts: tuple[str, ...]
     rejected_facts: tuple[RejectedFact, ...]
     operations: tuple[LoggedOperation, ...]
+    calls: tuple[ModelCall, ...]
+    """Model calls whose replies were used; empty where traces are not stored."""
 
 
 class Ingestion(Value):
@@ -77,6 +91,8 @@ class Accepted(Value):
     """One for each posted turn, in order."""
     duplicates: int
     """How many of them were stored before, by external id; they are not worked on again."""
+    earlier_ingestion_ids: tuple[UUID, ...]
+    """The ingestions that stored those."""
 
 
 async def accept(service: Service, tenant_id: UUID, bank_name: str, posted: Sequence[NewTurn]) -> Accepted:
@@ -85,7 +101,6 @@ async def accept(service: Service, tenant_id: UUID, bank_name: str, posted: Sequ
     received = datetime.now(UTC)
     async with service.sessions.begin() as session:
         key = await banks.open_bank(session, tenant_id, bank_name, service.embedder)
-        await _lock(session, key)
         known = await _known(session, key, posted)
         fresh = [turn for turn in posted if turn.external_id is None or turn.external_id not in known]
         await _check_room(session, key, len(fresh), service.settings.server.max_waiting_turns)
@@ -93,8 +108,13 @@ async def accept(service: Service, tenant_id: UUID, bank_name: str, posted: Sequ
         await session.execute(insert(tables.ingestions).values(**key._asdict(), id=ingestion_id, turn_count=len(fresh)))
         ids = await _store(session, key, ingestion_id, fresh, received) if fresh else []
     unused = iter(ids)
-    turn_ids = tuple(known.get(turn.external_id or "") or next(unused) for turn in posted)
-    return Accepted(ingestion_id=ingestion_id, turn_ids=turn_ids, duplicates=len(posted) - len(fresh))
+    duplicates = [known.get(turn.external_id or "") for turn in posted]
+    return Accepted(
+        ingestion_id=ingestion_id,
+        turn_ids=tuple(stored.turn_id if stored else next(unused) for stored in duplicates),
+        duplicates=len(posted) - len(fresh),
+        earlier_ingestion_ids=tuple(dict.fromkeys(stored.ingestion_id for stored in duplicates if stored)),
+    )
 
 
 async def read(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> Ingestion:
@@ -115,7 +135,8 @@ async def read(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> Ingestio
         )
         items = (await session.execute(statement)).all()
         logged = await _operations(session, key, ingestion_id)
-    progress = tuple(_progress(item, logged.get(item.turn_id, [])) for item in items)
+        calls = await _calls(session, key, ingestion_id)
+    progress = tuple(_progress(item, logged.get(item.turn_id, []), calls.get(item.turn_id, [])) for item in items)
     return Ingestion(
         id=row.id, state=state_of([turn.state for turn in progress]), created_at=row.created_at, turns=progress
     )
@@ -153,12 +174,9 @@ def state_of(turns: Sequence[State]) -> State:
     return State.FAILED if State.FAILED in turns else State.DONE
 
 
-async def _lock(session: AsyncSession, key: BankKey) -> None:
-    """Posts to one bank come one after the other, so that positions are in order of arrival."""
-    banks_ = tables.banks
-    await session.execute(
-        select(banks_.c.id).where(banks_.c.tenant_id == key.tenant_id, banks_.c.id == key.bank_id).with_for_update()
-    )
+class _Stored(NamedTuple):
+    turn_id: UUID
+    ingestion_id: UUID
 
 
 def _reject_repeated(external_ids: list[str]) -> None:
@@ -166,25 +184,34 @@ def _reject_repeated(external_ids: list[str]) -> None:
         raise InvalidInput("Two turns of the post have the same external_id.")
 
 
-async def _known(session: AsyncSession, key: BankKey, posted: Sequence[NewTurn]) -> dict[str, UUID]:
-    """Ids of posted turns that are stored already. Raises `TurnConflict` where their content differs."""
+async def _known(session: AsyncSession, key: BankKey, posted: Sequence[NewTurn]) -> dict[str, _Stored]:
+    """Posted turns that are stored already, by external id. Raises `TurnConflict` where their content differs."""
     by_id = {turn.external_id: turn for turn in posted if turn.external_id is not None}
     if not by_id:
         return {}
     turns = tables.turns
     statement = select(turns).where(in_bank(turns, key), turns.c.external_id.in_(by_id))
-    known: dict[str, UUID] = {}
+    known: dict[str, _Stored] = {}
     for row in await session.execute(statement):
         if not _same(by_id[row.external_id], queries.turn_of(row)):
             raise TurnConflict(row.external_id)
-        known[row.external_id] = row.id
+        known[row.external_id] = _Stored(row.id, row.ingestion_id)
     return known
 
 
 def _same(posted: NewTurn, stored: Turn) -> bool:
     same_time = posted.said_at is None or posted.said_at == stored.said_at
-    given = (posted.speaker, posted.text, posted.session, posted.metadata)
-    return same_time and given == (stored.speaker, stored.text, stored.session, stored.metadata)
+    given = (posted.speaker, posted.text, posted.session, _comparable(posted.metadata))
+    return same_time and given == (stored.speaker, stored.text, stored.session, _comparable(stored.metadata))
+
+
+def _comparable(metadata: dict[str, Any]) -> Any:
+    """Equal where Postgres holds the same: 1e23 comes back with all its digits, and 1 is not true."""
+
+    def number(digits: str) -> tuple[str, Decimal]:
+        return "number", Decimal(digits)
+
+    return json.loads(json.dumps(metadata), parse_int=number, parse_float=number)
 
 
 async def _check_room(session: AsyncSession, key: BankKey, more: int, most: int) -> None:
@@ -237,7 +264,23 @@ async def _operations(session: AsyncSession, key: BankKey, ingestion_id: UUID) -
     return by_turn
 
 
-def _progress(item: Row[Any], operations: list[LoggedOperation]) -> TurnProgress:
+async def _calls(session: AsyncSession, key: BankKey, ingestion_id: UUID) -> dict[UUID, list[ModelCall]]:
+    traces, turns = tables.traces, tables.turns
+    of_ingestion = select(turns.c.id).where(in_bank(turns, key), turns.c.ingestion_id == ingestion_id)
+    fields = [traces.c.body[name].label(name) for name in ("policy", "usage", "seconds")]
+    statement = (
+        select(traces.c.turn_id, traces.c.role, *fields)
+        .where(in_bank(traces, key), traces.c.turn_id.in_(of_ingestion))
+        .order_by(traces.c.created_at)
+    )
+    by_turn: dict[UUID, list[ModelCall]] = {}
+    for row in await session.execute(statement):
+        call = ModelCall(role=Role(row.role), policy=row.policy, usage=row.usage, seconds=row.seconds)
+        by_turn.setdefault(row.turn_id, []).append(call)
+    return by_turn
+
+
+def _progress(item: Row[Any], operations: list[LoggedOperation], calls: list[ModelCall]) -> TurnProgress:
     extraction = item.extraction or {}
     return TurnProgress(
         turn_id=item.turn_id,
@@ -248,4 +291,5 @@ def _progress(item: Row[Any], operations: list[LoggedOperation]) -> TurnProgress
         facts=tuple(fact["text"] for fact in extraction.get("facts", [])),
         rejected_facts=tuple(RejectedFact.model_validate(r) for r in extraction.get("rejected", [])),
         operations=tuple(operations),
+        calls=tuple(calls),
     )

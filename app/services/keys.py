@@ -11,13 +11,14 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import NotFound, Unauthenticated
+from app.core.errors import InvalidInput, NotFound, Unauthenticated
 from app.core.values import Value
 from app.db import tables
 from app.db.engine import Sessions
 
 DEFAULT_TENANT = "default"
 PREFIX = "mr1_"
+MAX_NAME_CHARACTERS = 100
 
 
 class UnknownKey(NotFound):
@@ -44,7 +45,9 @@ class KeySummary(Value):
 
 
 async def create(sessions: Sessions, tenant: str, name: str) -> NewKey:
-    """A new key of a tenant, which is made where there is none."""
+    """A new key of a tenant, which is made where there is none. Raises `InvalidInput` for a name out of bounds."""
+    _check_name("tenant", tenant)
+    _check_name("key", name)
     secret = PREFIX + secrets.token_urlsafe(32)
     key_id = uuid4()
     async with sessions.begin() as session:
@@ -60,7 +63,7 @@ async def tenant_of(sessions: Sessions, secret: str) -> UUID:
     # A key is 256 random bits, so one fast hash is enough: there is no dictionary to try.
     statement = select(keys.c.tenant_id).where(keys.c.digest == _digest(secret), keys.c.revoked_at.is_(None))
     async with sessions.begin() as session:
-        tenant_id = await session.scalar(statement)
+        tenant_id: UUID | None = await session.scalar(statement)
     if tenant_id is None:
         raise Unauthenticated("The API key is not known or was revoked.")
     return tenant_id
@@ -100,8 +103,18 @@ async def revoke(sessions: Sessions, key_id: UUID) -> None:
 
 async def _open_tenant(session: AsyncSession, name: str) -> UUID:
     tenants = tables.tenants
+    named = select(tenants.c.id).where(tenants.c.name == name)
+    known: UUID | None = await session.scalar(named)
+    if known is not None:
+        return known
     await session.execute(upsert(tenants).values(id=uuid4(), name=name).on_conflict_do_nothing(index_elements=["name"]))
-    return (await session.scalars(select(tenants.c.id).where(tenants.c.name == name))).one()
+    made: UUID = (await session.scalars(named)).one()
+    return made
+
+
+def _check_name(of: str, name: str) -> None:
+    if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_CHARACTERS:
+        raise InvalidInput(f"The name of a {of} holds 1 to {MAX_NAME_CHARACTERS} printable characters.")
 
 
 def _digest(secret: str) -> bytes:

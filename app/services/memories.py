@@ -22,6 +22,18 @@ class MemoryPage(Value):
     """The place to continue after."""
 
 
+class MemoryHistory(Value):
+    """A memory with its past."""
+
+    memory: Memory
+    """As it is, or as it last was."""
+    deleted: bool
+    versions: tuple[Memory, ...]
+    """Oldest first."""
+    turns: tuple[Turn, ...]
+    """What it came from."""
+
+
 async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None) -> MemoryPage:
     """Live memories, oldest first."""
     memories = tables.memories.c
@@ -34,17 +46,17 @@ async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None) 
     return MemoryPage(memories=found, next=rows[limit - 1].seq if len(rows) > limit else None)
 
 
-async def with_sources(service: Service, key: BankKey, memory_id: UUID) -> tuple[Memory, list[Turn], list[Memory]]:
-    """A memory, live or deleted, with the turns that it came from and all its versions. Raises `UnknownMemory`."""
+async def with_sources(service: Service, key: BankKey, memory_id: UUID) -> MemoryHistory:
+    """A memory, live or deleted, with its versions and the turns that it came from. Raises `UnknownMemory`."""
     bank = service.bank(key)
     versions = await bank.history(memory_id)
-    memory = versions[-1]
     try:
-        memory = await bank.get(memory_id)
+        memory, deleted = await bank.get(memory_id), False
     except UnknownMemory:
         # Deleted: its last version still tells what it was.
-        return memory, await bank.turns(memory.sources), versions
-    return memory, await bank.turns(memory.sources), versions
+        memory, deleted = versions[-1], True
+    turns = await bank.turns(memory.sources)
+    return MemoryHistory(memory=memory, deleted=deleted, versions=tuple(versions), turns=tuple(turns))
 
 
 async def search(

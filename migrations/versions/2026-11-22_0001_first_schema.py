@@ -192,6 +192,7 @@ CREATE TABLE traces (
     CONSTRAINT traces_tenant_id_bank_id_fkey FOREIGN KEY(tenant_id, bank_id)
         REFERENCES banks (tenant_id, id) ON DELETE CASCADE
 );
+CREATE INDEX traces_turn_idx ON traces (tenant_id, bank_id, turn_id) WHERE turn_id IS NOT NULL;
 
 CREATE TABLE turns (
     tenant_id UUID NOT NULL,

@@ -54,13 +54,14 @@ def render(
 ) -> Prompt:
     """The prompt for one question; `sources` are the candidates' turns by id (empty: none are attached)."""
     constant = rendering.constant_messages("answerer")
-    lines = _lines(candidates, sources, options)
+    heads = _heads(candidates, options)
+    lines = _with_sources(heads, candidates, sources, options)
     content = "\n".join(["Memories:", *(lines or ["none"]), f"Question: {' '.join(question.split())}"])
     return Prompt(
         role=Role.ANSWERER,
         messages=(*constant, Message(role="user", content=content)),
         constant=len(constant),
-        reply_schema=_schema(max(1, len(candidates)), options),
+        reply_schema=_schema(max(1, len(heads)), options),
         version=rendering.prompt_version("answerer", options.model_dump_json()),
     )
 
@@ -77,8 +78,8 @@ def parse(reply: str, candidates: int) -> Answer:
     return Answer(outcome=Outcome.ANSWERED, text=text, distilled=distilled)
 
 
-def _lines(candidates: Sequence[Candidate], sources: Mapping[UUID, Turn], options: AnswererOptions) -> list[str]:
-    """Each candidate with its source turns, a turn shown once, within the budget of characters."""
+def _heads(candidates: Sequence[Candidate], options: AnswererOptions) -> list[str]:
+    """A line for each candidate, as many as the budget of characters holds."""
     heads = [
         f"{n}. ({rendering.day(c.memory.said_at)}, {c.memory.speaker}) {c.memory.text}"
         for n, c in enumerate(candidates, start=1)
@@ -86,6 +87,14 @@ def _lines(candidates: Sequence[Candidate], sources: Mapping[UUID, Turn], option
     left = options.max_prompt_characters - sum(len(head) + 1 for head in heads)
     while heads and left < 0:
         left += len(heads.pop()) + 1
+    return heads
+
+
+def _with_sources(
+    heads: Sequence[str], candidates: Sequence[Candidate], sources: Mapping[UUID, Turn], options: AnswererOptions
+) -> list[str]:
+    """Each candidate with its source turns, a turn shown once, within what the budget has left."""
+    left = options.max_prompt_characters - sum(len(head) + 1 for head in heads)
     lines: list[str] = []
     seen: set[UUID] = set()
     for head, candidate in zip(heads, candidates, strict=False):

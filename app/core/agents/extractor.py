@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -39,19 +40,24 @@ class Extraction(Value):
     rejected: tuple[RejectedFact, ...] = ()
 
 
+class _Sentence(BaseModel):
+    who: str
+    what: str
+
+
 class _Reply(BaseModel):
-    facts: list[str]
+    facts: list[_Sentence]
 
 
 def render(turn: Turn, context: Sequence[Turn], options: ExtractorOptions) -> Prompt:
     """The prompt for one turn; `context` is what was said before it, oldest first."""
     constant = rendering.constant_messages("extractor")
-    fact = rendering.text_schema(options.max_fact_characters)
+    earlier = list(context)[-options.context_turns :] if options.context_turns else []
     return Prompt(
         role=Role.EXTRACTOR,
-        messages=(*constant, Message(role="user", content=_question(turn, context, options))),
+        messages=(*constant, Message(role="user", content=_question(turn, earlier))),
         constant=len(constant),
-        reply_schema=rendering.object_schema({"facts": rendering.list_schema(fact, options.max_facts)}),
+        reply_schema=_schema(turn.speaker, options),
         version=rendering.prompt_version("extractor", options.model_dump_json()),
     )
 
@@ -74,26 +80,27 @@ def parse(reply: str, turn: Turn, context: Sequence[Turn]) -> Extraction:
     return Extraction(outcome=outcome, facts=tuple(facts.values()), rejected=tuple(rejected))
 
 
-def _question(turn: Turn, context: Sequence[Turn], options: ExtractorOptions) -> str:
-    earlier = list(context)[len(context) - options.context_turns :] if options.context_turns else []
+def _question(turn: Turn, earlier: Sequence[Turn]) -> str:
+    """Dates are absolute before the model reads them: small models copy well and calculate badly."""
     said = [f"{t.speaker}: {rendering.one_line(t.text, MAX_CONTEXT_CHARACTERS)}" for t in earlier]
-    found = [f'"{d.expression}" is {d.absolute}' for d in dates.find_relative_dates(turn.text, turn.said_at)]
-    lines = [
-        "Earlier:",
-        *(said or ["nothing"]),
-        f"Dates: {', '.join(dict.fromkeys(found)) or 'none'}",
-        f"{turn.speaker}, on {rendering.day(turn.said_at)}:",
-        turn.text[:MAX_TURN_CHARACTERS],
-    ]
-    return "\n".join(lines)
+    text = dates.make_dates_absolute(turn.text[:MAX_TURN_CHARACTERS], turn.said_at)
+    last = [f"Last turn, on {rendering.day(turn.said_at)}:", f"{turn.speaker}: {text}"]
+    return "\n".join(["Earlier:", *(said or ["nothing"]), *last])
 
 
-def _standing_alone(fact: str, turn: Turn) -> str:
-    """The fact with absolute dates, and with its speaker named where it speaks in the first person."""
-    text = dates.make_dates_absolute(replies.clean(fact), turn.said_at)
-    if _FIRST_PERSON.search(text) and not text.startswith(f"{turn.speaker}:"):
-        return f"{turn.speaker}: {text}"
-    return text
+def _schema(speaker: str, options: ExtractorOptions) -> dict[str, Any]:
+    """Every fact is told of the turn's speaker, so that a weak model cannot give it to somebody else."""
+    who = {"type": "string", "enum": [speaker]}
+    sentence = rendering.object_schema({"who": who, "what": rendering.text_schema(options.max_fact_characters)})
+    return rendering.object_schema({"facts": rendering.list_schema(sentence, options.max_facts)})
+
+
+def _standing_alone(said: _Sentence, turn: Turn) -> str:
+    """The whole sentence with absolute dates; what the speaker says of itself in the first person is quoted."""
+    who, what = replies.clean(said.who), dates.make_dates_absolute(replies.clean(said.what), turn.said_at)
+    if _FIRST_PERSON.search(what):
+        return what if what.startswith(f"{who}:") else f"{who}: {what}"
+    return what if what.lower().startswith((f"{who} ".lower(), f"{who}'s ".lower())) else f"{who} {what}"
 
 
 def _why_rejected(text: str, turn: Turn, context: Sequence[Turn]) -> str | None:

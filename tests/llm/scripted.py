@@ -1,0 +1,268 @@
+"""A small OpenAI-compatible server for tests: answers from the schema, or as it is told, however badly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from app.core.values import Role
+
+CHARACTERS_PER_TOKEN = 4
+Messages = Sequence[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the server does with one call."""
+
+    text: str = ""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    finish_reason: str = "stop"
+    body: bytes | None = None
+    """Sent instead of a chat completion."""
+    hangs: bool = False
+    closes: bool = False
+
+
+def says(reply: object) -> Reply:
+    """A reply with this text, or with this value as JSON."""
+    return Reply(reply if isinstance(reply, str) else json.dumps(reply, ensure_ascii=False))
+
+
+def fails(status: int, message: str = "scripted", *, retry_after: float | None = None) -> Reply:
+    """An error in the form of OpenAI's."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    body = json.dumps({"error": {"message": message, "type": "scripted", "code": status}})
+    return Reply(status=status, headers=headers, body=body.encode())
+
+
+def cut_off(text: str = '{"facts":["I wa') -> Reply:
+    """A reply that reached the length limit."""
+    return Reply(text, finish_reason="length")
+
+
+def garbage() -> Reply:
+    """A body that is not JSON, with the status of success."""
+    return Reply(body=b"<html>not what you asked for</html>")
+
+
+def hangs() -> Reply:
+    """No answer, while the connection stays open."""
+    return Reply(hangs=True)
+
+
+def closes() -> Reply:
+    """The connection ends without an answer."""
+    return Reply(closes=True)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One chat completion that was asked for."""
+
+    body: dict[str, Any]
+    authorization: str | None
+    at: float
+    """Seconds of the server's clock."""
+
+    @property
+    def messages(self) -> Messages:
+        messages: Messages = self.body["messages"]
+        return messages
+
+    @property
+    def role(self) -> str | None:
+        return self._form().get("name")
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return self._form().get("schema") or {"type": "object"}
+
+    def _form(self) -> dict[str, Any]:
+        return (self.body.get("response_format") or {}).get("json_schema") or {}
+
+
+@dataclass
+class _Rule:
+    reply: Reply | Callable[[Messages], Reply]
+    role: Role | None
+    matching: str | None
+    times: int | None
+
+    def fits(self, call: Call) -> bool:
+        if self.times == 0 or (self.role and self.role != call.role):
+            return False
+        text = "\n".join(message["content"] for message in call.messages)
+        return self.matching is None or re.search(self.matching, text, re.MULTILINE) is not None
+
+
+class ScriptedServer:
+    """Runs in a thread of its own between `start` and `stop`; rules given later are tried first."""
+
+    def __init__(self, *, model: str = "scripted", max_context: int = 4096) -> None:
+        self.model, self.max_context = model, max_context
+        self.calls: list[Call] = []
+        self.open_calls = 0
+        """Calls that were read and not answered yet."""
+        self.port = 0
+        self._rules: list[_Rule] = []
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scripted-server", daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def on(
+        self,
+        reply: Reply | Callable[[Messages], Reply],
+        *,
+        role: Role | None = None,
+        matching: str | None = None,
+        times: int | None = None,
+    ) -> None:
+        """Answer so, where role and pattern fit, so many times (always if not given)."""
+        self._rules.insert(0, _Rule(reply, role, matching, times))
+
+    def reset(self) -> None:
+        """Forget rules and calls."""
+        self._rules.clear()
+        self.calls.clear()
+
+    def start(self) -> None:
+        self._thread.start()
+        self._started.wait(10)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stopped = asyncio.Event()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._started.set()
+        await self._stopped.wait()
+        server.close()
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection carries one request."""
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = re.search(r"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+            body = await reader.readexactly(int(length[1]) if length else 0)
+            reply = await self._respond(head, body, reader)
+            if not reply.closes:
+                writer.write(_http(reply))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _respond(self, head: str, body: bytes, reader: asyncio.StreamReader) -> Reply:
+        if not head.startswith("POST /v1/chat/completions "):
+            return fails(404, "not scripted")
+        key = re.search(r"(?i)^authorization: *(.+)\r$", head, re.MULTILINE)
+        call = Call(json.loads(body), key[1] if key else None, self._loop.time())
+        self.calls.append(call)
+        self.open_calls += 1
+        try:
+            reply = self._reply_to(call)
+            if reply.hangs:
+                await reader.read()
+            return reply if reply.body is not None else self._completion(call, reply)
+        finally:
+            self.open_calls -= 1
+
+    def _reply_to(self, call: Call) -> Reply:
+        rule = next((rule for rule in self._rules if rule.fits(call)), None)
+        if rule is None:
+            return self._by_schema(call)
+        if rule.times is not None:
+            rule.times -= 1
+        return rule.reply if isinstance(rule.reply, Reply) else rule.reply(call.messages)
+
+    def _by_schema(self, call: Call) -> Reply:
+        """A valid reply within the limits that a real server has."""
+        most = int(call.body["max_tokens"])
+        if tokens_of_prompt(call) + most > self.max_context:
+            return fails(400, f"This model's maximum context length is {self.max_context} tokens.")
+        text = json.dumps(instance(call.schema), ensure_ascii=False, separators=(",", ":"))
+        if tokens_of(text) > most:
+            return cut_off(text[: most * CHARACTERS_PER_TOKEN])
+        return Reply(text)
+
+    def _completion(self, call: Call, reply: Reply) -> Reply:
+        choice = {
+            "index": 0,
+            "finish_reason": reply.finish_reason,
+            "message": {"role": "assistant", "content": reply.text},
+        }
+        prompt, completion = tokens_of_prompt(call), tokens_of(reply.text)
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        body = {
+            "id": f"chatcmpl-{len(self.calls)}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": self.model,
+            "choices": [choice],
+            "usage": usage,
+        }
+        return Reply(status=reply.status, headers=reply.headers, body=json.dumps(body).encode(), closes=reply.closes)
+
+
+def tokens_of(text: str) -> int:
+    """A stand-in for a tokenizer's count."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def tokens_of_prompt(call: Call) -> int:
+    return sum(tokens_of(message["content"]) + CHARACTERS_PER_TOKEN for message in call.messages)
+
+
+def instance(schema: dict[str, Any]) -> Any:
+    """A smallest value that the schema allows."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return instance(schema["anyOf"][0])
+    match schema.get("type"):
+        case "object":
+            required = schema.get("required", ())
+            return {name: instance(schema["properties"][name]) for name in required}
+        case "array":
+            return [instance(schema["items"]) for _ in range(schema.get("minItems", 0))]
+        case "string":
+            return "x" * schema.get("minLength", 0)
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case kind:
+            return {"boolean": False, "null": None}[str(kind)]
+
+
+def _http(reply: Reply) -> bytes:
+    body = reply.body or b""
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in (headers | reply.headers).items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
