@@ -227,6 +227,14 @@ def openapi() -> None:
     print_json(create_app(Settings(_env_file=None)).openapi())
 
 
+@cli.command("settings")
+def settings_page() -> None:
+    """Print the settings reference."""
+    from app.settings_doc import settings_reference
+
+    sys.stdout.write(settings_reference())
+
+
 @keys_cli.command("create")
 def create_key(
     name: Annotated[str, typer.Option(help="What the key is for.")],

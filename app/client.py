@@ -44,6 +44,11 @@ class Client:
         headers = {"Prefer": f"wait={wait}"} if wait else {}
         return self._call("GET", f"{_path(bank)}/ingestions/{ingestion_id}", headers=headers)
 
+    def turns(self, bank: str, cursor: str | None = None) -> dict[str, Any]:
+        """A page of a bank's turns with what became of each."""
+        params = {"limit": 200} | ({"cursor": cursor} if cursor else {})
+        return self._call("GET", f"/v1/banks/{bank}/turns", params=params)
+
     def memories(self, bank: str) -> list[dict[str, Any]]:
         """All memories of a bank."""
         return self._pages(f"{_path(bank)}/memories", "memories")

@@ -45,7 +45,7 @@ class ServerSettings(Section):
     max_waiting_turns: int = Field(100_000, ge=1)
     """Turns of one bank that wait to be worked on; beyond it a post answers 429."""
     max_answers: int = Field(64, ge=1)
-    """Questions answered at once by one process; beyond it `/answer` answers 503."""
+    """Questions answered at once by one process; beyond it `/answer` answers 429."""
 
 
 class RoleSettings(Section):

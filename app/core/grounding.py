@@ -25,6 +25,9 @@ _CHANGE = re.compile(
     r"|ended|returned|resigned)\b|n't\b",
     re.IGNORECASE,
 )
+_ONE_MORE = re.compile(r"\b(another|also|too|as well|second|third|additional(?:ly)?|besides)\b", re.IGNORECASE)
+_NO_CHANGE_OF_ONE_MORE = {"now", "actually"}
+"""In "now has another dog" nothing ends."""
 
 
 def names_and_numbers(text: str) -> set[str]:
@@ -95,7 +98,8 @@ def why_merge_ungrounded(text: str, parts: list[str]) -> str | None:
 
 def says_change(fact: str) -> bool:
     """True where a fact speaks of an end, a replacement or a correction, so that something old may go."""
-    return bool(_CHANGE.search(fact))
+    said = {match.group().lower() for match in _CHANGE.finditer(fact)}
+    return bool(said - _NO_CHANGE_OF_ONE_MORE if _ONE_MORE.search(fact) else said)
 
 
 def share_subject(fact: str, memory: str, speaker: str) -> bool:

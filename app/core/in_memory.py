@@ -63,10 +63,12 @@ class InMemoryBank:
 
     def _check(self, changes: Changes) -> None:
         """All or none: what can be wrong with a change is found before the first one is applied."""
-        for text in (*changes.adds, *changes.revisions):
+        texts: tuple[AddMemory | ReviseMemory, ...] = (*changes.adds, *changes.revisions)
+        for text in texts:
             required(text.embedded)
         touched: set[UUID] = set()
-        for change in (*changes.removals, *changes.revisions):
+        changed: tuple[RemoveMemory | ReviseMemory, ...] = (*changes.removals, *changes.revisions)
+        for change in changed:
             is_live = change.memory_id in self._live and change.memory_id not in touched
             if not is_live or self._head(change.memory_id).version != change.version:
                 raise StaleMemory(change.memory_id)

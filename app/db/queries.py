@@ -162,7 +162,7 @@ async def _add(session: AsyncSession, key: BankKey, add: AddMemory) -> Memory:
         "speaker": add.speaker,
         "said_at": add.said_at,
         "sources": list(add.sources),
-        **_index_forms(required(add.embedded)),
+        **index_forms(required(add.embedded)),
     }
     statement = insert(tables.memories).values(row).returning(*memory_columns)
     memory = memory_of((await session.execute(statement)).one())
@@ -180,7 +180,7 @@ async def _revise(session: AsyncSession, key: BankKey, revision: ReviseMemory) -
         text=revision.text,
         said_at=revision.said_at,
         sources=list(revision.sources),
-        **_index_forms(embedded),
+        **index_forms(embedded),
     )
     await _close_version(session, key, revision)
     memory = memory_of(row)
@@ -215,7 +215,7 @@ async def _open_version(session: AsyncSession, key: BankKey, memory: Memory, emb
         "memory_id": memory.id,
         **memory.model_dump(include={"version", "text", "speaker", "said_at"}),
         "sources": list(memory.sources),
-        **_index_forms(embedded),
+        **index_forms(embedded),
     }
     await session.execute(insert(tables.memory_versions).values(row))
 
@@ -230,7 +230,7 @@ async def _close_version(session: AsyncSession, key: BankKey, change: ReviseMemo
     await session.execute(statement)
 
 
-def _index_forms(embedded: Embedded) -> dict[str, Any]:
+def index_forms(embedded: Embedded) -> dict[str, Any]:
     return {"embedding": HalfVector(ranking.in_steps(embedded.dense)), "terms": sparse(embedded.terms)}
 
 

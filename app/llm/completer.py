@@ -56,15 +56,16 @@ class HttpCompleter:
         await self._client.close()
 
     async def _ask(self, prompt: Prompt) -> ChatCompletion:
-        form = {"name": prompt.role.value, "schema": prompt.reply_schema, "strict": True}
+        form: Any = {"name": prompt.role.value, "schema": prompt.reply_schema, "strict": True}
         messages: Any = [message.model_dump() for message in prompt.messages]
         try:
-            return await self._client.chat.completions.create(
+            response: ChatCompletion = await self._client.chat.completions.create(
                 model=self._model,
                 messages=messages,
-                response_format={"type": "json_schema", "json_schema": form},  # type: ignore[typeddict-item]
+                response_format={"type": "json_schema", "json_schema": form},
                 **self._sampling,
             )
+            return response
         except openai.OpenAIError as error:
             raise self._translated(error) from error
         except (json.JSONDecodeError, ValueError) as error:
@@ -96,7 +97,7 @@ def _text_of(response: ChatCompletion) -> str:
     choices = getattr(response, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
         raise errors.BrokenReply("The model server answered without a message.")
-    text = choices[0].message.content
+    text: str | None = choices[0].message.content
     if choices[0].finish_reason == "length":
         raise errors.ReplyCutOff()
     if choices[0].message.refusal or choices[0].finish_reason == "content_filter":

@@ -57,6 +57,8 @@ class ThreadEmbedder:
             texts = [text for waiting in group for text in waiting.texts]
             try:
                 vectors = await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
+                if len(vectors) != len(texts):
+                    raise ValueError("not one vector a text")
             except Exception as error:
                 _fail(group, error)
             else:
@@ -95,14 +97,14 @@ def sentence_transformer(
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(path, device="cpu")
-    dimension = model.get_embedding_dimension()
+    dimension: int = model.get_embedding_dimension() or 0
 
     def encode(texts: list[str]) -> NDArray[np.float32]:
         return np.asarray(
             model.encode(texts, batch_size=batch, normalize_embeddings=True, show_progress_bar=False), dtype=np.float32
         )
 
-    return ThreadEmbedder(name, int(dimension), encode, batch=batch, gather_ms=gather_ms)
+    return ThreadEmbedder(name, dimension, encode, batch=batch, gather_ms=gather_ms)
 
 
 class HttpEmbedder:
@@ -130,19 +132,23 @@ class HttpEmbedder:
         try:
             response = await self._client.embeddings.create(model=self.model, input=texts, encoding_format="float")
             rows = sorted(response.data, key=lambda row: row.index)
+            if [row.index for row in rows] != list(range(len(texts))):
+                raise errors.BrokenReply("The embedding server did not answer one vector for each text.")
             return [self._unit(np.asarray(row.embedding, dtype=np.float32)) for row in rows]
         except openai.APITimeoutError as error:
             raise errors.ModelTimedOut("The embedding server did not answer in time.") from error
         except openai.APIConnectionError as error:
             raise errors.ModelUnreachable("Cannot reach the embedding server.") from error
         except openai.APIStatusError as error:
-            overloaded = error.status_code == 429 or error.status_code >= 500
+            overloaded = error.status_code in (408, 409, 429) or error.status_code >= 500
             kind = errors.ModelOverloaded if overloaded else errors.ModelRefused
             raise kind(f"Status {error.status_code} from the embedding server.") from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
             raise errors.BrokenReply("The embedding server answered in an unknown form.") from error
 
     def _unit(self, vector: Vector) -> Vector:
+        if vector.ndim != 1:
+            raise errors.BrokenReply("The embedding server answered what is no vector.")
         norm = float(np.linalg.norm(vector))
         if vector.shape != (self.dimension,):
             stored = f"{self.model} with {vector.size} dimensions"

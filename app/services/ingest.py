@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from pydantic import Field
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, ScalarResult, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.changes import LoggedOperation
@@ -64,6 +64,10 @@ class TurnProgress(Value):
 
     turn_id: UUID
     external_id: str | None
+    session: str | None
+    speaker: str
+    text: str
+    said_at: datetime
     state: State
     attempts: int
     error: TurnError | None
@@ -72,6 +76,12 @@ class TurnProgress(Value):
     operations: tuple[LoggedOperation, ...]
     calls: tuple[ModelCall, ...]
     """Model calls whose replies were used; empty where traces are not stored."""
+
+
+class TurnPage(Value):
+    turns: tuple[TurnProgress, ...]
+    next: int | None
+    """The place to continue after."""
 
 
 class Ingestion(Value):
@@ -119,7 +129,7 @@ async def accept(service: Service, tenant_id: UUID, bank_name: str, posted: Sequ
 
 async def read(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> Ingestion:
     """An ingestion with the state, facts and operations of each turn. Raises `UnknownIngestion`."""
-    ingestions, inbox, turns = tables.ingestions, tables.inbox, tables.turns
+    ingestions, inbox = tables.ingestions, tables.inbox
     async with sessions.begin() as session:
         found = await session.execute(
             select(ingestions).where(in_bank(ingestions, key), ingestions.c.id == ingestion_id)
@@ -127,19 +137,26 @@ async def read(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> Ingestio
         row = found.one_or_none()
         if row is None:
             raise UnknownIngestion(ingestion_id)
-        statement = (
-            select(inbox, turns.c.external_id)
-            .join(turns, (turns.c.id == inbox.c.turn_id) & in_bank(turns, key))
-            .where(in_bank(inbox, key), inbox.c.ingestion_id == ingestion_id)
-            .order_by(inbox.c.position)
-        )
-        items = (await session.execute(statement)).all()
-        logged = await _operations(session, key, ingestion_id)
-        calls = await _calls(session, key, ingestion_id)
-    progress = tuple(_progress(item, logged.get(item.turn_id, []), calls.get(item.turn_id, [])) for item in items)
+        statement = _inbox_with_turns(key).where(inbox.c.ingestion_id == ingestion_id)
+        progress = await _progress(session, key, statement.order_by(inbox.c.position))
     return Ingestion(
         id=row.id, state=state_of([turn.state for turn in progress]), created_at=row.created_at, turns=progress
     )
+
+
+async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None, state: State | None) -> TurnPage:
+    """A bank's turns in order of arrival, with what became of each; of one stored state if given."""
+    inbox = tables.inbox
+    statement = _inbox_with_turns(key).order_by(inbox.c.position).limit(limit + 1)
+    if after is not None:
+        statement = statement.where(inbox.c.position > after)
+    if state is not None:
+        statement = statement.where(inbox.c.state == state.value)
+    async with sessions.begin() as session:
+        rows = await _progress(session, key, statement)
+        more = len(rows) > limit
+        last = await _position(session, key, rows[limit - 1].turn_id) if more else None
+    return TurnPage(turns=rows[:limit], next=last)
 
 
 async def state(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> State:
@@ -250,12 +267,35 @@ async def _store(
     return list(ids.values())
 
 
-async def _operations(session: AsyncSession, key: BankKey, ingestion_id: UUID) -> dict[UUID, list[LoggedOperation]]:
+def _inbox_with_turns(key: BankKey) -> Select[Any]:
+    inbox, turns = tables.inbox, tables.turns
+    said = [turns.c[name] for name in ("external_id", "session", "speaker", "text", "said_at")]
+    same = (turns.c.id == inbox.c.turn_id) & in_bank(turns, key)
+    return select(inbox, *said).join(turns, same).where(in_bank(inbox, key))
+
+
+async def _position(session: AsyncSession, key: BankKey, turn_id: UUID) -> int:
+    turns = tables.turns
+    found: ScalarResult[int] = await session.scalars(
+        select(turns.c.position).where(in_bank(turns, key), turns.c.id == turn_id)
+    )
+    return found.one()
+
+
+async def _progress(session: AsyncSession, key: BankKey, statement: Select[Any]) -> tuple[TurnProgress, ...]:
+    items = (await session.execute(statement)).all()
+    turn_ids = [item.turn_id for item in items]
+    operations = await _operations(session, key, turn_ids)
+    calls = await _calls(session, key, turn_ids)
+    return tuple(_progress_of(i, operations.get(i.turn_id, []), calls.get(i.turn_id, [])) for i in items)
+
+
+async def _operations(
+    session: AsyncSession, key: BankKey, turn_ids: Sequence[UUID]
+) -> dict[UUID, list[LoggedOperation]]:
     operations = tables.operations
     statement = (
-        select(operations)
-        .where(in_bank(operations, key), operations.c.ingestion_id == ingestion_id)
-        .order_by(operations.c.id)
+        select(operations).where(in_bank(operations, key), operations.c.turn_id.in_(turn_ids)).order_by(operations.c.id)
     )
     by_turn: dict[UUID, list[LoggedOperation]] = {}
     for row in await session.execute(statement):
@@ -264,13 +304,12 @@ async def _operations(session: AsyncSession, key: BankKey, ingestion_id: UUID) -
     return by_turn
 
 
-async def _calls(session: AsyncSession, key: BankKey, ingestion_id: UUID) -> dict[UUID, list[ModelCall]]:
-    traces, turns = tables.traces, tables.turns
-    of_ingestion = select(turns.c.id).where(in_bank(turns, key), turns.c.ingestion_id == ingestion_id)
+async def _calls(session: AsyncSession, key: BankKey, turn_ids: Sequence[UUID]) -> dict[UUID, list[ModelCall]]:
+    traces = tables.traces
     fields = [traces.c.body[name].label(name) for name in ("policy", "usage", "seconds")]
     statement = (
         select(traces.c.turn_id, traces.c.role, *fields)
-        .where(in_bank(traces, key), traces.c.turn_id.in_(of_ingestion))
+        .where(in_bank(traces, key), traces.c.turn_id.in_(turn_ids))
         .order_by(traces.c.created_at)
     )
     by_turn: dict[UUID, list[ModelCall]] = {}
@@ -280,11 +319,15 @@ async def _calls(session: AsyncSession, key: BankKey, ingestion_id: UUID) -> dic
     return by_turn
 
 
-def _progress(item: Row[Any], operations: list[LoggedOperation], calls: list[ModelCall]) -> TurnProgress:
+def _progress_of(item: Row[Any], operations: list[LoggedOperation], calls: list[ModelCall]) -> TurnProgress:
     extraction = item.extraction or {}
     return TurnProgress(
         turn_id=item.turn_id,
         external_id=item.external_id,
+        session=item.session,
+        speaker=item.speaker,
+        text=item.text,
+        said_at=item.said_at,
         state=State(item.state),
         attempts=item.attempts,
         error=TurnError(type=item.error_type, detail=item.error) if item.error_type else None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import rendering
 from app.core.agents import replies
@@ -21,6 +21,8 @@ MAX_SOURCE_CHARACTERS = 400
 
 class AnswererOptions(BaseModel):
     """How the Answer Agent is asked."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     candidates: int = Field(MAX_CANDIDATES, ge=1, le=MAX_CANDIDATES)
     """Memories retrieved for a question."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import dates, grounding, rendering
 from app.core.agents import replies
@@ -23,6 +23,8 @@ _FIRST_PERSON = re.compile(r"\b(I|I'm|I've|I'd|I'll|[Mm]y|me|mine|[Ww]e|[Oo]ur|u
 
 class ExtractorOptions(BaseModel):
     """How the extractor is asked."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     context_turns: int = Field(4, ge=0, le=20)
     """Earlier turns shown with a turn."""

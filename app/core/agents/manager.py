@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.core import rendering
 from app.core.agents import replies
@@ -21,6 +21,8 @@ MAX_REASONING = 160
 
 class ManagerOptions(BaseModel):
     """How the manager is asked."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     related: int = Field(10, ge=1, le=50)
     """Memories shown for each fact; one that is related to several facts is shown once."""

