@@ -39,10 +39,10 @@ Local = Annotated[bool, typer.Option("--local", help="With an embedded Postgres 
 LOCAL_URL = "http://127.0.0.1:8080"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: errors that a user can act on are one line, not a trace."""
     try:
-        cli()
+        cli(arguments)
     except Exception as error:
         line = explained(error)
         if line is None:
@@ -56,8 +56,17 @@ def run(work: Coroutine[Any, Any, Result]) -> Result | None:
 
     async def supervised() -> Result | None:
         task = asyncio.ensure_future(work)
+        is_ending = False
+
+        def end() -> None:
+            # Once: uvicorn passes a signal on when it ends, and another cancellation would break off what is unwound.
+            nonlocal is_ending
+            if not is_ending:
+                is_ending = True
+                task.cancel()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+            asyncio.get_running_loop().add_signal_handler(number, end)
         try:
             return await task
         except asyncio.CancelledError:

@@ -17,13 +17,14 @@ from app.api.openapi import Api
 from app.core.errors import InvalidInput
 from app.core.ports import Completer
 from app.core.values import Role
+from app.db import migrate
 from app.db.engine import make_engine, make_sessions
 from app.llm.completer import HttpCompleter
 from app.llm.embedder import HttpEmbedder, ThreadEmbedder, sentence_transformer
-from app.local.model import ensure_packaged_embedder
+from app.local.model import ensure_packaged_embedder, hide_progress_bars
 from app.services.banks import check_embedder
 from app.services.service import Service
-from app.settings import EmbeddingSettings, LlmSettings, Settings
+from app.settings import DatabaseSettings, EmbeddingSettings, LlmSettings, Settings
 from app.worker import Worker
 
 PACKAGED_EMBEDDER = "packaged:all-MiniLM-L6-v2"
@@ -70,6 +71,7 @@ async def open_service(
             for completer in made.values():
                 stack.push_async_callback(completer.aclose)
             completers = made
+        await check_schema(settings.database)
         embedder = await open_embedder(settings.embedding)
         stack.push_async_callback(embedder.aclose)
         service = Service(
@@ -81,6 +83,12 @@ async def open_service(
         )
         await check_embedder(service.sessions, embedder)
         yield service
+
+
+async def check_schema(settings: DatabaseSettings) -> None:
+    """At start: raises `InvalidInput` where the database has to be migrated first."""
+    if await asyncio.to_thread(migrate.pending, settings.url.get_secret_value()):
+        raise InvalidInput("The database is not at this version's schema; run `memory-r1 migrate`.")
 
 
 @asynccontextmanager
@@ -132,6 +140,7 @@ async def open_embedder(settings: EmbeddingSettings) -> ThreadEmbedder | HttpEmb
 
 
 def _load_embedder(settings: EmbeddingSettings) -> ThreadEmbedder:
+    hide_progress_bars()
     packaged = settings.model == PACKAGED_EMBEDDER
     path = str(ensure_packaged_embedder()) if packaged else settings.model
     name = settings.model.removeprefix("packaged:")

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 MAX_REPLY_ATTEMPTS = 3
 """Tries at a turn whose reply was unusable: at temperature 0 the next one is likely to be the same."""
 RECONNECT_SECONDS = 1.0
+SHORTEST_SLEEP = 0.01
 
 
 class Worker:
@@ -36,6 +37,7 @@ class Worker:
         self._settings = service.settings.worker
         self._wake = asyncio.Event()
         self._stopping = False
+        self._next_look = 0.0
         self._banks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -45,7 +47,7 @@ class Worker:
             while not self._stopping:
                 self._wake.clear()
                 await self._survive(self._take_due_banks)
-                await self._survive(self._sleep)
+                await self._sleep()
         finally:
             listener.cancel()
             for task in self._banks:
@@ -69,13 +71,17 @@ class Worker:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _take_due_banks(self) -> None:
-        while not self._stopping and len(self._banks) < self._settings.banks:
-            # An owner for each claim: a worker that missed its own lease must not take the bank for its own still.
-            owner = uuid4()
-            async with self._service.sessions.begin() as session:
-                key = await lanes.claim(session, owner, self._settings.lease_seconds)
-            if key is None:
-                return
+        free = self._settings.banks - len(self._banks)
+        if self._stopping or free <= 0:
+            self._next_look = self._settings.poll_seconds
+            return
+        # An owner for each claim: a worker that missed its own lease must not take the bank for its own still.
+        owner = uuid4()
+        async with self._service.sessions.begin() as session:
+            keys = await lanes.claim(session, owner, self._settings.lease_seconds, free)
+            due = await lanes.seconds_to_next(session) if len(keys) < free else None
+        self._next_look = self._settings.poll_seconds if due is None else min(self._settings.poll_seconds, due)
+        for key in keys:
             task = asyncio.create_task(self._work_on(key, owner))
             self._banks.add(task)
             task.add_done_callback(self._forget)
@@ -85,13 +91,8 @@ class Worker:
         self._wake.set()
 
     async def _sleep(self) -> None:
-        seconds = self._settings.poll_seconds
-        if len(self._banks) < self._settings.banks:
-            async with self._service.sessions.begin() as session:
-                due = await lanes.seconds_to_next(session)
-            seconds = min(seconds, max(0.01, due)) if due is not None else seconds
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            await asyncio.wait_for(self._wake.wait(), max(SHORTEST_SLEEP, self._next_look))
 
     async def _listen(self) -> None:
         """Wake up on notifications; polling covers for the time without a connection."""
@@ -160,21 +161,27 @@ class _Lane:
         self._ahead: dict[int, asyncio.Task[Extraction]] = {}
 
     async def drain(self) -> None:
+        """Work on the waiting turns until one has to wait, or none is left: what came meanwhile is seen on release."""
         try:
-            while items := await self._waiting():
-                if not items[0].due:
-                    return
+            items = await self._waiting()
+            more = len(items) == self._settings.prefetch
+            while items and items[0].due:
                 self._extract_ahead(items)
                 if not await self._take(items[0]):
                     return
+                del items[0]
+                if more and len(items) <= self._settings.prefetch // 2:
+                    items = await self._waiting()
+                    more = len(items) == self._settings.prefetch
         finally:
             for task in self._ahead.values():
                 task.cancel()
             await asyncio.gather(*self._ahead.values(), return_exceptions=True)
 
     async def _waiting(self) -> list[InboxItem]:
+        context = self._service.settings.extractor.context_turns
         async with self._service.sessions.begin() as session:
-            return await lanes.waiting(session, self._key, self._settings.prefetch)
+            return await lanes.waiting(session, self._key, self._settings.prefetch, context)
 
     def _extract_ahead(self, items: list[InboxItem]) -> None:
         for item in items:

@@ -227,7 +227,7 @@ class _Planner:
         return self._why_lossy(memory, text, fact)
 
     def _why_lossy(self, memory: Memory, text: str, fact: Fact) -> str | None:
-        """A merge holds what is new in the fact, and drops nothing old unless the fact speaks of a change to just that."""
+        """A merge holds what is new in the fact, and drops what is old only where the fact speaks of a change to it."""
         lost = grounding.lost_by(fact.text, text)
         is_about_it = grounding.share_subject(f"{fact.text} {text}", memory.text, self._turn.speaker)
         if grounding.says_change(fact.text) and is_about_it:

@@ -75,9 +75,9 @@ class Conflict(MemoryServiceError):
 class TurnConflict(Conflict):
     """A turn with this external id is stored with another content."""
 
-    def __init__(self, external_id: str) -> None:
-        self.external_id = external_id
-        super().__init__(f"A turn with the external id {external_id!r} is stored with another content.")
+    def __init__(self, external_id: str, index: int) -> None:
+        self.external_id, self.index = external_id, index
+        super().__init__(f"turns.{index}: a turn with this external_id is stored with another content.")
 
 
 class StaleMemory(Conflict):

@@ -6,11 +6,12 @@ LOCKED, keeps the lease alive by heartbeats, and everything it writes checks tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,13 +25,14 @@ WAITING = ("queued", "retrying")
 
 _CLAIM = text(
     """
-    UPDATE lanes SET lease_owner = :owner, lease_until = clock_timestamp() + make_interval(secs => :seconds)
-    WHERE (tenant_id, bank_id) = (
+    WITH due AS MATERIALIZED (
         SELECT tenant_id, bank_id FROM lanes
         WHERE run_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
-        ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        ORDER BY run_at LIMIT :count FOR UPDATE SKIP LOCKED
     )
-    RETURNING tenant_id, bank_id
+    UPDATE lanes SET lease_owner = :owner, lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    FROM due WHERE lanes.tenant_id = due.tenant_id AND lanes.bank_id = due.bank_id
+    RETURNING lanes.tenant_id, lanes.bank_id
     """
 )
 _NEXT = text(
@@ -58,6 +60,8 @@ class InboxItem(Value):
     """A turn that waits to be worked on."""
 
     turn: Turn
+    before: tuple[Turn, ...]
+    """The turns just before it, oldest first."""
     position: int
     ingestion_id: UUID
     attempts: int
@@ -84,10 +88,10 @@ async def make_due(session: AsyncSession, key: BankKey) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
-async def claim(session: AsyncSession, owner: UUID, seconds: float) -> BankKey | None:
-    """Lease the bank that has waited longest, or None where no bank is due and free."""
-    row = (await session.execute(_CLAIM, {"owner": owner, "seconds": seconds})).one_or_none()
-    return BankKey(row.tenant_id, row.bank_id) if row else None
+async def claim(session: AsyncSession, owner: UUID, seconds: float, count: int = 1) -> list[BankKey]:
+    """Lease the banks that have waited longest, so many at most, of those that are due and free."""
+    rows = await session.execute(_CLAIM, {"owner": owner, "seconds": seconds, "count": count})
+    return [BankKey(row.tenant_id, row.bank_id) for row in rows]
 
 
 async def seconds_to_next(session: AsyncSession) -> float | None:
@@ -115,20 +119,20 @@ async def hold(session: AsyncSession, key: BankKey, owner: UUID) -> None:
 
 async def release(session: AsyncSession, key: BankKey, owner: UUID) -> None:
     """Give the bank back; it is due again when its first waiting turn is."""
+    # Two statements: the second must see what was committed while the first waited for the lane.
     lane = select(tables.lanes.c.bank_id).where(_leased(key, owner)).with_for_update()
     if (await session.execute(lane)).one_or_none() is None:
         return
-    inbox = tables.inbox
-    first = select(inbox.c.run_at).where(_waiting(key)).order_by(inbox.c.position).limit(1)
-    run_at = await session.scalar(first)
-    values = {"run_at": run_at, "lease_owner": None, "lease_until": None}
-    await session.execute(update(tables.lanes).where(in_bank(tables.lanes, key)).values(**values))
-    if run_at is not None:
+    inbox, lanes = tables.inbox, tables.lanes
+    first = select(inbox.c.run_at).where(_waiting(key)).order_by(inbox.c.position).limit(1).scalar_subquery()
+    values = {"run_at": first, "lease_owner": None, "lease_until": None}
+    statement = update(lanes).where(in_bank(lanes, key)).values(values).returning(lanes.c.run_at)
+    if await session.scalar(statement) is not None:
         await session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
-async def waiting(session: AsyncSession, key: BankKey, limit: int) -> list[InboxItem]:
-    """The bank's first waiting turns, in order."""
+async def waiting(session: AsyncSession, key: BankKey, limit: int, context: int = 0) -> list[InboxItem]:
+    """The bank's first waiting turns, in order, each with so many turns before it."""
     inbox, turns = tables.inbox, tables.turns
     statement = (
         select(inbox, turns, (inbox.c.run_at <= func.clock_timestamp()).label("due"))
@@ -137,7 +141,9 @@ async def waiting(session: AsyncSession, key: BankKey, limit: int) -> list[Inbox
         .order_by(inbox.c.position)
         .limit(limit)
     )
-    return [_item(row) for row in await session.execute(statement)]
+    rows = (await session.execute(statement)).all()
+    earlier = await _turns_before(session, key, [row.position for row in rows], context)
+    return [_item(row, earlier[row.position]) for row in rows]
 
 
 async def keep_extraction(session: AsyncSession, key: BankKey, position: int, extraction: dict[str, Any]) -> None:
@@ -178,16 +184,17 @@ async def retry_failed(session: AsyncSession, key: BankKey, ingestion_id: UUID) 
     return count
 
 
-async def context_before(session: AsyncSession, key: BankKey, position: int, count: int) -> list[Turn]:
-    """The turns just before a position, oldest first."""
+async def _turns_before(
+    session: AsyncSession, key: BankKey, positions: Sequence[int], count: int
+) -> dict[int, tuple[Turn, ...]]:
+    """The turns just before each position, oldest first."""
+    if not positions or not count:
+        return dict.fromkeys(positions, ())
     turns = tables.turns
-    statement = (
-        select(turns)
-        .where(in_bank(turns, key), turns.c.position < position)
-        .order_by(turns.c.position.desc())
-        .limit(count)
-    )
-    return [turn_of(row) for row in reversed((await session.execute(statement)).all())]
+    near = [turns.c.position.between(position - count, position - 1) for position in positions]
+    statement = select(turns).where(in_bank(turns, key), or_(*near))
+    found = {row.position: turn_of(row) for row in await session.execute(statement)}
+    return {p: tuple(found[q] for q in range(p - count, p) if q in found) for p in positions}
 
 
 async def waiting_count(session: AsyncSession, key: BankKey) -> int:
@@ -204,9 +211,10 @@ def _leased(key: BankKey, owner: UUID) -> Any:
     return in_bank(lanes, key) & (lanes.c.lease_owner == owner) & (lanes.c.lease_until > func.clock_timestamp())
 
 
-def _item(row: Row[Any]) -> InboxItem:
+def _item(row: Row[Any], before: tuple[Turn, ...]) -> InboxItem:
     return InboxItem(
         turn=turn_of(row),
+        before=before,
         position=row.position,
         ingestion_id=row.ingestion_id,
         attempts=row.attempts,

@@ -149,29 +149,33 @@ async def apply_changes(session: AsyncSession, key: BankKey, changes: Changes) -
     for removal in changes.removals:
         await _remove(session, key, removal)
     revised = [await _revise(session, key, revision) for revision in changes.revisions]
-    added = [await _add(session, key, add) for add in changes.adds]
+    added = await _add(session, key, changes.adds)
+    await _open_versions(session, key, [*added, *revised])
     return [*added, *revised]
 
 
-async def _add(session: AsyncSession, key: BankKey, add: AddMemory) -> Memory:
-    row = {
-        **key._asdict(),
-        "id": add.memory_id,
-        "version": 1,
-        "text": add.text,
-        "speaker": add.speaker,
-        "said_at": add.said_at,
-        "sources": list(add.sources),
-        **index_forms(required(add.embedded)),
-    }
-    statement = insert(tables.memories).values(row).returning(*memory_columns)
-    memory = memory_of((await session.execute(statement)).one())
-    await _open_version(session, key, memory, required(add.embedded))
-    return memory
+async def _add(session: AsyncSession, key: BankKey, adds: Sequence[AddMemory]) -> list[Memory]:
+    if not adds:
+        return []
+    rows = [
+        {
+            **key._asdict(),
+            "id": add.memory_id,
+            "version": 1,
+            "text": add.text,
+            "speaker": add.speaker,
+            "said_at": add.said_at,
+            "sources": list(add.sources),
+            **index_forms(required(add.embedded)),
+        }
+        for add in adds
+    ]
+    inserted = await session.execute(insert(tables.memories).returning(*memory_columns), rows)
+    by_id = {row.id: memory_of(row) for row in inserted}
+    return [by_id[add.memory_id] for add in adds]
 
 
 async def _revise(session: AsyncSession, key: BankKey, revision: ReviseMemory) -> Memory:
-    embedded = required(revision.embedded)
     row = await _write_head(
         session,
         key,
@@ -180,12 +184,10 @@ async def _revise(session: AsyncSession, key: BankKey, revision: ReviseMemory) -
         text=revision.text,
         said_at=revision.said_at,
         sources=list(revision.sources),
-        **index_forms(embedded),
+        **index_forms(required(revision.embedded)),
     )
     await _close_version(session, key, revision)
-    memory = memory_of(row)
-    await _open_version(session, key, memory, embedded)
-    return memory
+    return memory_of(row)
 
 
 async def _remove(session: AsyncSession, key: BankKey, removal: RemoveMemory) -> None:
@@ -209,15 +211,17 @@ async def _write_head(
     return row
 
 
-async def _open_version(session: AsyncSession, key: BankKey, memory: Memory, embedded: Embedded) -> None:
-    row = {
-        **key._asdict(),
-        "memory_id": memory.id,
-        **memory.model_dump(include={"version", "text", "speaker", "said_at"}),
-        "sources": list(memory.sources),
-        **index_forms(embedded),
-    }
-    await session.execute(insert(tables.memory_versions).values(row))
+async def _open_versions(session: AsyncSession, key: BankKey, memories: Sequence[Memory]) -> None:
+    """Copied inside the database: their vectors need not be sent again."""
+    if not memories:
+        return
+    columns = ["version", "text", "speaker", "said_at", "sources", "embedding", "terms"]
+    heads = tables.memories.c
+    written = select(heads.tenant_id, heads.bank_id, heads.id, *(heads[name] for name in columns)).where(
+        live(key), heads.id.in_([memory.id for memory in memories])
+    )
+    names = ["tenant_id", "bank_id", "memory_id", *columns]
+    await session.execute(insert(tables.memory_versions).from_select(names, written))
 
 
 async def _close_version(session: AsyncSession, key: BankKey, change: ReviseMemory | RemoveMemory) -> None:

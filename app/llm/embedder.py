@@ -94,6 +94,9 @@ def sentence_transformer(
     """Load a model by folder or hub name (slow: call it in a thread); `name` is what the rows remember."""
     if offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # Read once, when OpenMP is loaded with torch: threads that wait must sleep, since the cores are shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(path, device="cpu")

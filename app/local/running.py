@@ -49,11 +49,14 @@ def _with_defaults(options: Options, **defaults: int) -> Options:
 async def local_postgres(settings: Settings, progress: Progress) -> AsyncIterator[Settings]:
     """Postgres for as long as the block runs, and the settings that point at it. Raises `LocalPostgresError`."""
     postgres = LocalPostgres(data_dir(settings.local), progress=progress)
-    url = await asyncio.to_thread(postgres.start)
+    starting = asyncio.ensure_future(asyncio.to_thread(postgres.start))
     try:
+        url = await asyncio.shield(starting)
         database = settings.database.model_copy(update={"url": SecretStr(url)})
         yield settings.model_copy(update={"database": database})
     finally:
+        # A thread cannot be cancelled: a start that was broken off is stopped once it has come to its end.
+        await asyncio.wait([starting])
         await asyncio.to_thread(postgres.stop)
 
 
@@ -72,8 +75,9 @@ async def local_completers(settings: LocalSettings, progress: Progress) -> Async
         max_tokens=settings.max_tokens,
         max_context=settings.max_context,
     )
-    await completer.start()
     try:
+        # Loading cannot be cancelled either: the thread is joined when it has loaded.
+        await asyncio.shield(completer.start())
         yield dict.fromkeys(Role, completer)
     finally:
         await completer.aclose()

@@ -211,7 +211,8 @@ async def _known(session: AsyncSession, key: BankKey, posted: Sequence[NewTurn])
     known: dict[str, _Stored] = {}
     for row in await session.execute(statement):
         if not _same(by_id[row.external_id], queries.turn_of(row)):
-            raise TurnConflict(row.external_id)
+            index = [turn.external_id for turn in posted].index(row.external_id)
+            raise TurnConflict(row.external_id, index)
         known[row.external_id] = _Stored(row.id, row.ingestion_id)
     return known
 

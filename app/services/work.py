@@ -26,9 +26,7 @@ async def extract(service: Service, key: BankKey, item: InboxItem) -> Extraction
     if item.extraction is not None:
         return Extraction.model_validate(item.extraction)
     options = service.settings.extractor
-    async with service.sessions.begin() as session:
-        context = await lanes.context_before(session, key, item.position, options.context_turns)
-    extraction, trace = await run.extract(item.turn, context, service.completers[Role.EXTRACTOR], options)
+    extraction, trace = await run.extract(item.turn, item.before, service.completers[Role.EXTRACTOR], options)
     if extraction.outcome is Outcome.MALFORMED:
         raise errors.BrokenReply("The extractor's reply does not follow its schema.")
     async with service.sessions.begin() as session:

@@ -32,7 +32,7 @@ from tests.fixtures.live import live_in_thread
 EXAMPLES = 25
 WITHOUT_INPUT = {"live", "ready"}
 TURNS = [{"speaker": "Alice", "text": "I adopted a dog named Buddy."}, {"speaker": "Bob", "text": "I like tea."}]
-DOCUMENT = create_app(Settings(_env_file=None)).openapi()  # type: ignore[call-arg]
+DOCUMENT = create_app(Settings(_env_file=None)).openapi()
 OPERATIONS = sorted(
     (operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()),
     key="delete_bank".__eq__,
@@ -53,7 +53,7 @@ def fuzzed(postgres_url: str, template_database: str) -> Iterator[Fuzzed]:
     """A service with something in its one bank."""
     with contextmanager(new_database)(postgres_url, template_database) as database_url:
         database, server = DatabaseSettings(url=SecretStr(database_url)), ServerSettings(require_key=True)
-        settings = Settings(_env_file=None).model_copy(update={"database": database, "server": server})  # type: ignore[call-arg]
+        settings = Settings(_env_file=None).model_copy(update={"database": database, "server": server})
         yield from serve(settings)
 
 

@@ -24,6 +24,8 @@ from app.core import locomo, scoring
 from app.core.locomo import Category, Conversation, Question
 
 RECALL_AT = (10, 30, 60)
+Ranked = list[list[str]]
+"""External ids of each retrieved memory's source turns, best memory first."""
 
 
 def main() -> None:
@@ -37,7 +39,7 @@ def main() -> None:
             mode: recall_all(client, bank, questions, lexical=mode == "dense + lexical")
             for mode in ("dense + lexical", "dense alone")
         }
-        turns = read_turns(client, bank, conversation)
+        turns = read_turns(client, bank)
     print(report(conversation, questions, answers, recalls, turns))
 
 
@@ -63,14 +65,14 @@ def ask_all(
     return [known[question.text] for question in questions]
 
 
-def recall_all(client: Client, bank: str, questions: Sequence[Question], *, lexical: bool) -> list[list[str]]:
-    """For each question the source turns' external ids of what is retrieved, best memory first, as `/answer` does."""
+def recall_all(client: Client, bank: str, questions: Sequence[Question], *, lexical: bool) -> list[Ranked]:
+    """What is retrieved for each question, in the way of `/answer`."""
     turn_names = _external_ids(client, bank)
     found = []
     for question in questions:
         candidates = client.search(bank, question.text, limit=60, lexical=lexical, per_speaker=True)
         found.append([[turn_names[i] for i in c["memory"]["sources"] if i in turn_names] for c in candidates])
-    return found  # type: ignore[return-value]
+    return found
 
 
 def _external_ids(client: Client, bank: str) -> dict[str, str]:
@@ -83,8 +85,8 @@ def _external_ids(client: Client, bank: str) -> dict[str, str]:
     return names
 
 
-def read_turns(client: Client, bank: str, conversation: Conversation) -> list[dict[str, Any]]:
-    """What became of each turn: posting them again stores nothing and names their ingestions no more, so by turn."""
+def read_turns(client: Client, bank: str) -> list[dict[str, Any]]:
+    """What became of each turn of the bank."""
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:
@@ -99,7 +101,7 @@ def report(
     conversation: Conversation,
     questions: Sequence[Question],
     answers: Sequence[dict[str, Any]],
-    recalls: dict[str, list[list[str]]],
+    recalls: dict[str, list[Ranked]],
     turns: Sequence[dict[str, Any]],
 ) -> str:
     """Everything as Markdown."""
@@ -138,7 +140,7 @@ def _turn_table(turns: Sequence[dict[str, Any]]) -> str:
     return _table(("turns", ""), rows)
 
 
-def _recall_table(questions: Sequence[Question], recalls: dict[str, list[list[str]]]) -> str:
+def _recall_table(questions: Sequence[Question], recalls: dict[str, list[Ranked]]) -> str:
     rows = []
     for mode, found in recalls.items():
         cells = []

@@ -58,7 +58,7 @@ async def _places(bank: StoredBank, found: list[Candidate]) -> list[tuple[int, f
     return [(order[candidate.memory.id], round(candidate.score, 9)) for candidate in found]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 async def test_both_banks_rank_alike(sessions: Sessions, seed: int) -> None:
     in_memory = HearingInMemory()
     postgres = HearingPostgres(sessions, await make_bank(sessions, await make_tenant(sessions)))

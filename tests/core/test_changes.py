@@ -281,7 +281,7 @@ _operations = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(operations=_operations, facts=st.lists(_texts, max_size=4), memories=st.lists(_texts, max_size=4))
 def test_nothing_gets_lost_whatever_is_decided(
     operations: list[Operation], facts: list[str], memories: list[str]
@@ -300,9 +300,10 @@ def test_nothing_gets_lost_whatever_is_decided(
 
 
 def _check_touched(planned: Plan, versions: dict[UUID, int]) -> None:
-    touched = [*planned.changes.revisions, *planned.changes.removals]
-    assert all(versions[change.memory_id] == change.version for change in touched)
-    assert len({change.memory_id for change in touched}) == len(touched)
+    touched = [(revision.memory_id, revision.version) for revision in planned.changes.revisions]
+    touched += [(removal.memory_id, removal.version) for removal in planned.changes.removals]
+    assert all(versions[memory_id] == version for memory_id, version in touched)
+    assert len(dict(touched)) == len(touched)
     assert all(0 < len(revision.text) <= MAX_MEMORY_LENGTH for revision in planned.changes.revisions)
 
 

@@ -84,7 +84,7 @@ def test_the_most_frequent_words_of_a_long_text_are_kept() -> None:
 
 
 def test_no_weight_vanishes_however_long_the_text_is() -> None:
-    weights = document_terms(" ".join(f"w{number}" for number in range(50_000)))
+    weights = document_terms("dog " * 100_000 + "cat")
     assert min(weights.values()) >= 1.0
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import event, select
 from app.core.values import Prompt, Role, Vector
 from app.db import lanes, tables
 from app.db.lanes import LeaseLost
+from app.db.queries import BankKey
 from app.services import banks, work
 from app.services.ingest import State
 from app.services.service import Service
@@ -105,16 +106,16 @@ async def test_a_leased_bank_is_not_claimed_until_its_lease_runs_out(service: Se
     key, _ = await post(service, tenant, "one", numbered(1))
     first, second = uuid4(), uuid4()
     async with service.sessions.begin() as session:
-        assert await lanes.claim(session, first, LEASE) == key
+        assert await lanes.claim(session, first, LEASE) == [key]
     async with service.sessions.begin() as session:
-        assert await lanes.claim(session, second, LEASE) is None
+        assert await lanes.claim(session, second, LEASE) == []
     async with service.sessions.begin() as session:
         await lanes.release(session, key, second)
     async with service.sessions.begin() as session:
-        assert await lanes.claim(session, second, LEASE) is None
+        assert await lanes.claim(session, second, LEASE) == []
         await lanes.extend(session, key, first, 0)
     async with service.sessions.begin() as session:
-        assert await lanes.claim(session, second, LEASE) == key
+        assert await lanes.claim(session, second, LEASE) == [key]
     with pytest.raises(LeaseLost):
         async with service.sessions.begin() as session:
             await lanes.hold(session, key, first)
@@ -126,13 +127,13 @@ async def test_a_leased_bank_is_not_claimed_until_its_lease_runs_out(service: Se
 async def test_many_claims_at_once_give_each_bank_to_one(service: Service, tenant: UUID) -> None:
     keys = {(await post(service, tenant, f"bank{n}", numbered(1)))[0] for n in range(6)}
 
-    async def claim() -> Any:
+    async def claim(count: int) -> list[BankKey]:
         async with service.sessions.begin() as session:
-            return await lanes.claim(session, uuid4(), LEASE)
+            return await lanes.claim(session, uuid4(), LEASE, count)
 
-    claimed = [key for key in await asyncio.gather(*(claim() for _ in range(18))) if key is not None]
-    while (key := await claim()) is not None:
-        claimed.append(key)
+    claimed = [key for some in await asyncio.gather(*(claim(n % 3 + 1) for n in range(18))) for key in some]
+    while found := await claim(2):
+        claimed += found
     assert sorted(claimed) == sorted(keys)
 
 
