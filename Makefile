@@ -26,6 +26,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q tests/test_documentation.py tests/api/test_openapi.py tests/api/test_problems.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

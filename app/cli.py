@@ -146,11 +146,13 @@ def worker() -> None:
     settings = Settings()
     start_logging(settings)
 
-    async def work() -> None:
+    async def work(progress: Progress) -> None:
         async with open_service(settings) as service, running_worker(service):
+            progress.step("ready to work")
             await asyncio.Event().wait()
 
-    run(work())
+    with Progress(err) as progress:
+        run(work(progress))
 
 
 @cli.command()

@@ -12,10 +12,16 @@ from uuid import uuid4
 
 import psycopg
 
-from tests.bench.http_client import Connection
+from tests.bench.http_client import BenchError, Connection, Response
 from tests.bench.processes import Measured
 
 FACTS = ("adopted a cat", "bought a bike", "visited Lisbon", "started to paint", "moved to Oslo", "met an old friend")
+FILLED = "questions"
+COPIED = {
+    "speakers": "speaker, first_position",
+    "turns": "id, ingestion_id, position, speaker, text, said_at, metadata",
+    "memories": "id, version, text, speaker, said_at, sources, embedding, terms",
+}
 Work = Callable[[Connection, str, int], Awaitable[None]]
 
 
@@ -42,6 +48,7 @@ class Load:
 
     def __init__(self, measured: Measured) -> None:
         self._measured = measured
+        self._filled = False
 
     async def set_latency(self, milliseconds: float) -> None:
         await self._tell_model(f"/latency/{milliseconds}")
@@ -62,9 +69,7 @@ class Load:
             body = {"turns": [a_turn(number)]}
             response = await connection.call("POST", f"/v1/banks/{bank}/turns", body)
             acks.append(response.seconds * 1000)
-            path = f"/v1/banks/{bank}/ingestions/{response.body['ingestion_id']}"
-            while (await connection.call("GET", path, prefer="wait=30")).body["state"] != "done":
-                pass
+            await until_done(connection, bank, response)
 
         used = await self._all(names, count, turn)
         walls = await asyncio.to_thread(applied_after_ms, self._measured.url, names)
@@ -79,18 +84,16 @@ class Load:
         async def post(connection: Connection, bank: str, number: int) -> None:
             body = {"turns": [a_turn(n) for n in range(each)]}
             posted = await connection.call("POST", f"/v1/banks/{bank}/turns", body)
-            path = f"/v1/banks/{bank}/ingestions/{posted.body['ingestion_id']}"
-            while (await connection.call("GET", path, prefer="wait=30")).body["state"] != "done":
-                pass
+            await until_done(connection, bank, posted)
 
         await self._all(names, clients, post)
         return await asyncio.to_thread(turns_per_second, self._measured.url, names)
 
     async def questions(self, latency_ms: float, clients: int, count: int, memories: int) -> Cell:
-        """Each client asks its bank, which holds so many memories, one question after the other."""
+        """Each client asks its bank, which holds the memories of so many turns, one question after the other."""
         names = [f"questions-{uuid4().hex[:12]}" for _ in range(clients)]
-        await self.set_latency(0)
-        await asyncio.gather(*(self._fill(name, memories) for name in names))
+        await self._fill_once(memories)
+        await asyncio.to_thread(copy_bank, self._measured.url, FILLED, names)
         await self.set_latency(latency_ms)
         walls: list[float] = []
 
@@ -102,14 +105,17 @@ class Load:
         model_ms = used.model_ms / count
         return used.cell("question", latency_ms, clients, [wall - model_ms for wall in walls], [])
 
-    async def _fill(self, bank: str, memories: int) -> None:
+    async def _fill_once(self, turns: int) -> None:
+        """The bank that those which are asked are copies of."""
+        if self._filled:
+            return
+        await self.set_latency(0)
         connection = Connection(self._measured.port)
-        body = {"turns": [a_turn(n) for n in range(memories)]}
-        posted = await connection.call("POST", f"/v1/banks/{bank}/turns", body)
-        path = f"/v1/banks/{bank}/ingestions/{posted.body['ingestion_id']}"
-        while (await connection.call("GET", path, prefer="wait=30")).body["state"] != "done":
-            pass
+        body = {"turns": [a_turn(n) for n in range(turns)]}
+        posted = await connection.call("POST", f"/v1/banks/{FILLED}/turns", body)
+        await until_done(connection, FILLED, posted)
         connection.close()
+        self._filled = True
 
     async def _all(self, banks: Sequence[str], count: int, work: Work) -> _Used:
         """Do `count` pieces of work, spread over one client a bank."""
@@ -160,6 +166,28 @@ class _Used:
             calls=sum(role["calls"] for role in self.counts.values()) / self.count,
             tokens=tokens,
         )
+
+
+async def until_done(connection: Connection, bank: str, posted: Response) -> None:
+    """Wait for the turns of a post."""
+    path = f"/v1/banks/{bank}/ingestions/{posted.body['ingestion_id']}"
+    while (state := (await connection.call("GET", path, prefer="wait=30")).body["state"]) != "done":
+        if state == "failed":
+            raise BenchError(f"turns of {bank} failed")
+
+
+def copy_bank(url: str, name: str, copies: Sequence[str]) -> None:
+    """Make banks with the same turns and memories as one that is there."""
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        made = "INSERT INTO banks (tenant_id, name, turn_count, embedding_model, embedding_dimension) "
+        made += "SELECT tenant_id, copy, turn_count, embedding_model, embedding_dimension "
+        connection.execute((made + "FROM banks, unnest(%s::text[]) AS copy WHERE name = %s").encode(), (list(copies), name))
+        for table, columns in COPIED.items():
+            kept = ", ".join(f"kept.{column}" for column in columns.split(", "))
+            rows = f"INSERT INTO {table} (tenant_id, bank_id, {columns}) SELECT kept.tenant_id, new.id, {kept} "
+            rows += f"FROM {table} AS kept, banks AS new WHERE new.name = ANY(%s) "
+            rows += "AND kept.bank_id = (SELECT id FROM banks WHERE name = %s)"
+            connection.execute(rows.encode(), (list(copies), name))
 
 
 def a_turn(number: int) -> dict[str, Any]:

@@ -96,7 +96,9 @@ async def searches(measured: Measured, size: int, times: int, model: str) -> lis
         await engine.dispose()
 
 
-async def at_database(bank: PostgresBank, asked: Sequence[tuple[Vector, str]], *, lexical_too: bool) -> tuple[float, ...]:
+async def at_database(
+    bank: PostgresBank, asked: Sequence[tuple[Vector, str]], *, lexical_too: bool
+) -> tuple[float, ...]:
     """Milliseconds of each recall; the first two warm up."""
     took = []
     for vector, text in asked:

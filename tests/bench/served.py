@@ -41,7 +41,7 @@ async def serve_hashed(settings: Settings) -> None:
 
 
 def main() -> None:
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     start_logging(settings)
     if sys.argv[1] == "hashed":
         asyncio.run(serve_hashed(settings))

@@ -60,15 +60,16 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--embedder", choices=sorted(MODEL), default="packaged")
     parser.add_argument("--latencies", type=numbers, help="milliseconds of a model call, as 0,50")
     parser.add_argument("--clients", type=numbers, help="clients at once, as 1,8,32")
-    parser.add_argument("--turns", type=int, help="turns for each client in a run, at least 40 in all")
-    parser.add_argument("--memories", type=int, default=60, help="memories in each bank that is asked")
+    parser.add_argument("--turns", type=int, help="turns for each client in a run, at least 30 in all")
+    parser.add_argument("--memories", type=int, default=60, help="turns whose memories are in each bank that is asked")
     parser.add_argument("--sizes", type=numbers, help="memories in the banks that are searched")
     parser.add_argument("--searches", type=int, help="searches of each kind")
     parser.add_argument("--runs", type=int)
     options = parser.parse_args(arguments)
-    defaults = {"latencies": [0, 50], "clients": [1, 8, 32], "turns": 8, "sizes": [1_000, 10_000, 100_000]}
-    quick = {"latencies": [0, 20], "clients": [1, 4], "turns": 3, "sizes": [200, 1_000]}
-    for name, value in (quick | {"searches": 5, "runs": 1} if options.quick else defaults | {"searches": 40, "runs": 3}).items():
+    defaults = {"latencies": [0, 50], "clients": [1, 8, 32], "turns": 6, "sizes": [1_000, 10_000, 100_000]}
+    defaults |= {"searches": 40, "runs": 2}
+    quick = {"latencies": [0, 20], "clients": [1, 4], "turns": 3, "sizes": [200, 1_000], "searches": 5, "runs": 1}
+    for name, value in (quick if options.quick else defaults).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
     return options
@@ -81,7 +82,7 @@ def numbers(text: str) -> list[int]:
 async def measure(measured: Measured, options: argparse.Namespace) -> Results:
     """Every cell, the runs of one cell apart from each other, so that a disturbance does not hit all of them."""
     results, load = Results(), Load(measured)
-    least = 4 if options.quick else 40
+    least = 4 if options.quick else 30
     await load.set_latency(0)
     await load.turns(0, 2, 6)
     for run in range(options.runs):

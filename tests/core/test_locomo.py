@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from app.core import locomo
-from app.core.locomo import Conversation, LocomoError, UnknownConversation, UnreadableFile
-from app.core.scoring import Category
+from app.core.locomo import Category, Conversation, LocomoError, UnknownConversation, UnreadableFile
 
 
 def a_turn(dia_id: str, text: str = "Hello.", speaker: str = "Ada", **fields: object) -> dict[str, object]:

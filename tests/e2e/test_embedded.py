@@ -12,17 +12,13 @@ from tests.e2e.conversations import ENDED, hold_conversation, read_answer, said,
 from tests.e2e.processes import Service, Workplace, eventually, is_one_line_error
 
 SERVE = ("serve", "--local", "--port", "0")
-LATER = [
-    said("I work as a nurse in Leeds.", 5),
-    said("My cat is called Miso.", 6, "Robin"),
-    said("I love the beach.", 7),
-    said("My brother Tom lives in York.", 8),
-]
+QUICK_LEASE = {"worker__lease_seconds": 3}
+LATER = [said("I work as a nurse in Leeds.", 5), said("My cat is called Miso.", 6, "Robin")]
 
 
 def test_what_was_acknowledged_outlives_a_kill(workplace: Workplace, small_model_dir: Path) -> None:
     workplace.share_model(small_model_dir)
-    with workplace.started(*SERVE) as service:
+    with workplace.started(*SERVE, **QUICK_LEASE) as service:
         held = hold_conversation(service.url(), "alice")
         with Client(service.url()) as client:
             receipt = client.post_turns("alice", LATER)
@@ -93,7 +89,7 @@ def test_turns_under_way_do_not_hold_up_the_end(workplace: Workplace, small_mode
     workplace.share_model(small_model_dir)
     with workplace.started(*SERVE) as service:
         with Client(service.url()) as client:
-            receipt = client.post_turns("alice", LATER * 1)
+            receipt = client.post_turns("alice", LATER)
             assert client.ingestion("alice", receipt["ingestion_id"])["state"] not in ENDED
         assert service.end(signal.SIGINT) == 0, service.printed()
         assert "Traceback" not in service.printed()

@@ -66,6 +66,6 @@ def test_a_client_without_a_service_says_where_it_looked(workplace: Workplace) -
 
 
 def test_a_worker_alone_ends_on_a_signal(database_url: str, workplace: Workplace) -> None:
-    with workplace.started("worker", database__url=database_url, llm__base_url=BASE_URL, log__level="DEBUG") as worker:
-        worker.wait_for("the worker")
+    with workplace.started("worker", database__url=database_url, llm__base_url=BASE_URL) as worker:
+        worker.wait_for("ready to work")
         assert worker.end(signal.SIGTERM) == 0

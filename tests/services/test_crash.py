@@ -113,9 +113,7 @@ async def test_a_worker_that_is_asked_to_end_gives_its_banks_back_at_once(servic
         await assert_each_applied_once_in_order(service, posted)
 
 
-async def test_a_silent_worker_loses_its_bank_and_its_late_writes_are_dropped(
-    service: Service, tenant: UUID
-) -> None:
+async def test_a_silent_worker_loses_its_bank_and_its_late_writes_are_dropped(service: Service, tenant: UUID) -> None:
     posted = await post_everything(service, tenant)
     url = service.settings.database.url.get_secret_value()
     with worker_process(url, delay=0.05) as process:

@@ -157,9 +157,7 @@ async def test_a_lost_lease_in_the_middle_of_work_writes_nothing_twice(remade: R
     assert await operations_per_turn(other.sessions, key) == [1, 1, 1]
 
 
-async def test_a_worker_that_missed_its_own_lease_does_not_work_twice_on_one_bank(
-    remade: Remake, tenant: UUID
-) -> None:
+async def test_a_worker_that_missed_its_own_lease_does_not_work_twice_on_one_bank(remade: Remake, tenant: UUID) -> None:
     deciding, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold(prompt: Prompt) -> None:

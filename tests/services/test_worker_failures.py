@@ -173,7 +173,9 @@ async def test_an_error_that_the_database_cannot_hold_is_noted_all_the_same(
     assert len(completer.prompts) == 1
 
 
-@pytest.mark.parametrize("fact", ["Alice bought \u0000 item", "Alice bought \ud800 item", "Alice bought item \U0001f600"])
+@pytest.mark.parametrize(
+    "fact", ["Alice bought \u0000 item", "Alice bought \ud800 item", "Alice bought item \U0001f600"]
+)
 async def test_no_text_of_a_model_stops_a_bank(remade: Remake, tenant: UUID, fact: str) -> None:
     reply = json.dumps({"facts": [{"who": "Alice", "what": fact}]})
     service = remade(WatchingCompleter(extractor=lambda prompt: reply))
