@@ -15,6 +15,8 @@ from app.core.values import Candidate, Message, Prompt, Role, Turn, Value
 
 MAX_CANDIDATES = 60
 """Memory-R1, Algorithm 2: 30 for each of two participants."""
+MAX_ANSWER_CHARACTERS = 4000
+"""Characters of an answer, whatever the server let pass."""
 MAX_SOURCE_CHARACTERS = 400
 """Characters of one source turn."""
 
@@ -30,7 +32,7 @@ class AnswererOptions(BaseModel):
     """Show the words that the candidates came from."""
     max_distilled: int = Field(8, ge=1, le=MAX_CANDIDATES)
     """Memories chosen at most."""
-    max_answer_characters: int = Field(300, ge=20, le=4000)
+    max_answer_characters: int = Field(300, ge=20, le=MAX_ANSWER_CHARACTERS)
     """Characters of the answer at most."""
     max_prompt_characters: int = Field(16000, ge=1000, le=400_000)
     """Characters of candidates and sources; the lowest ranked lose first their sources, then their place."""
@@ -74,7 +76,7 @@ def parse(reply: str, candidates: int) -> Answer:
     if read is None or any(not 1 <= ordinal <= candidates for ordinal in read.memories):
         return Answer(outcome=Outcome.MALFORMED)
     distilled = tuple(dict.fromkeys(read.memories))
-    text = replies.clean(read.answer or "")
+    text = replies.clean(read.answer or "")[:MAX_ANSWER_CHARACTERS]
     if not text:
         return Answer(outcome=Outcome.ABSTAINED, distilled=distilled)
     return Answer(outcome=Outcome.ANSWERED, text=text, distilled=distilled)

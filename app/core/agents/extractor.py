@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.core import dates, grounding, rendering
 from app.core.agents import replies
-from app.core.changes import normalise
+from app.core.changes import MAX_MEMORY_LENGTH, normalise
 from app.core.trace import Outcome
 from app.core.values import Fact, Message, Prompt, RejectedFact, Role, Turn, Value
 
@@ -18,7 +18,9 @@ MAX_TURN_CHARACTERS = 8000
 """Characters of a turn that are shown; the API accepts no longer turn."""
 MAX_CONTEXT_CHARACTERS = 300
 """Characters of each earlier turn."""
-_FIRST_PERSON = re.compile(r"\b(I|I'm|I've|I'd|I'll|[Mm]y|me|mine|[Ww]e|[Oo]ur|us)\b")
+MAX_FACTS = 20
+"""Facts of one turn that are looked at, whatever the server let pass."""
+_FIRST_PERSON = re.compile(r"\b(I|[Mm]y|me|[Ww]e|[Oo]ur)\b")
 
 
 class ExtractorOptions(BaseModel):
@@ -71,9 +73,9 @@ def parse(reply: str, turn: Turn, context: Sequence[Turn]) -> Extraction:
         return Extraction(outcome=Outcome.MALFORMED)
     facts: dict[str, Fact] = {}
     rejected = []
-    for said in read.facts:
+    for said in read.facts[:MAX_FACTS]:
         text = _standing_alone(said, turn)
-        reason = _why_rejected(text, turn, context)
+        reason = _why_rejected(said.who, text, turn, context)
         if reason:
             rejected.append(RejectedFact(text=text, reason=reason))
         else:
@@ -84,10 +86,13 @@ def parse(reply: str, turn: Turn, context: Sequence[Turn]) -> Extraction:
 
 def _question(turn: Turn, earlier: Sequence[Turn]) -> str:
     """Dates are absolute before the model reads them: small models copy well and calculate badly."""
-    said = [f"{t.speaker}: {rendering.one_line(t.text, MAX_CONTEXT_CHARACTERS)}" for t in earlier]
-    text = dates.make_dates_absolute(turn.text[:MAX_TURN_CHARACTERS], turn.said_at)
-    last = [f"Last turn, on {rendering.day(turn.said_at)}:", f"{turn.speaker}: {text}"]
+    said = [f"{t.speaker}: {rendering.one_line(_with_dates(t), MAX_CONTEXT_CHARACTERS)}" for t in earlier]
+    last = [f"Last turn, on {rendering.day(turn.said_at)}:", f"{turn.speaker}: {_with_dates(turn)}"]
     return "\n".join(["Earlier:", *(said or ["nothing"]), *last])
+
+
+def _with_dates(turn: Turn) -> str:
+    return dates.make_dates_absolute(turn.text[:MAX_TURN_CHARACTERS], turn.said_at)
 
 
 def _schema(speaker: str, options: ExtractorOptions) -> dict[str, Any]:
@@ -102,11 +107,16 @@ def _standing_alone(said: _Sentence, turn: Turn) -> str:
     who, what = replies.clean(said.who), dates.make_dates_absolute(replies.clean(said.what), turn.said_at)
     if _FIRST_PERSON.search(what):
         return what if what.startswith(f"{who}:") else f"{who}: {what}"
+    if what.startswith("'s "):
+        return f"{who}{what}"
     return what if what.lower().startswith((f"{who} ".lower(), f"{who}'s ".lower())) else f"{who} {what}"
 
 
-def _why_rejected(text: str, turn: Turn, context: Sequence[Turn]) -> str | None:
-    absolute = dates.make_dates_absolute(turn.text, turn.said_at)
-    around = " ".join(f"{t.speaker} {t.text}" for t in context)
+def _why_rejected(who: str, text: str, turn: Turn, context: Sequence[Turn]) -> str | None:
+    if replies.clean(who) != replies.clean(turn.speaker):
+        return "it is told of somebody else than the speaker"
+    if len(text) > MAX_MEMORY_LENGTH:
+        return f"it is longer than {MAX_MEMORY_LENGTH} characters"
+    around = " ".join(f"{t.speaker} {t.text} {_with_dates(t)}" for t in context)
     known = f"{around} {turn.speaker} {rendering.day(turn.said_at)}"
-    return grounding.why_ungrounded(text, f"{turn.text} {absolute}", known)
+    return grounding.why_ungrounded(text, f"{turn.text} {_with_dates(turn)}", known)
