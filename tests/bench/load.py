@@ -181,7 +181,9 @@ def copy_bank(url: str, name: str, copies: Sequence[str]) -> None:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         made = "INSERT INTO banks (tenant_id, name, turn_count, embedding_model, embedding_dimension) "
         made += "SELECT tenant_id, copy, turn_count, embedding_model, embedding_dimension "
-        connection.execute((made + "FROM banks, unnest(%s::text[]) AS copy WHERE name = %s").encode(), (list(copies), name))
+        connection.execute(
+            (made + "FROM banks, unnest(%s::text[]) AS copy WHERE name = %s").encode(), (list(copies), name)
+        )
         for table, columns in COPIED.items():
             kept = ", ".join(f"kept.{column}" for column in columns.split(", "))
             rows = f"INSERT INTO {table} (tenant_id, bank_id, {columns}) SELECT kept.tenant_id, new.id, {kept} "

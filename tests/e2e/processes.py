@@ -15,8 +15,6 @@ from uuid import uuid4
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
 
-from tests.fixtures.model_servers import ROOT
-
 MARK = "E2E_TEST_MARK"
 COMMAND = Path(sys.executable).with_name("memory-r1")
 PATIENCE = 240.0
@@ -147,9 +145,6 @@ def _command_line(process: psutil.Process) -> str:
 
 
 def is_one_line_error(finished: subprocess.CompletedProcess[str]) -> bool:
-    """Exit code 1 and one line on standard error, which is no trace."""
+    """Exit code 1 and an error of one line, after the steps that were shown before; no trace."""
     errors = finished.stderr.splitlines()
     return finished.returncode == 1 and errors[-1].startswith("Error: ") and "Traceback" not in finished.stderr
-
-
-__all__ = ["PATIENCE", "ROOT", "Service", "Workplace", "eventually", "is_one_line_error"]

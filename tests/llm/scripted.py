@@ -106,12 +106,12 @@ class _Rule:
 class ScriptedServer:
     """Runs in a thread of its own between `start` and `stop`; rules given later are tried first."""
 
-    def __init__(self, *, model: str = "scripted", max_context: int = 4096) -> None:
+    def __init__(self, *, model: str = "scripted", max_context: int = 4096, port: int = 0) -> None:
         self.model, self.max_context = model, max_context
         self.calls: list[Call] = []
         self.open_calls = 0
         """Calls that were read and not answered yet."""
-        self.port = 0
+        self.port = port
         self._rules: list[_Rule] = []
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -152,7 +152,7 @@ class ScriptedServer:
 
     async def _serve(self) -> None:
         self._stopped = asyncio.Event()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._stopped.wait()
