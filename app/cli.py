@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -72,7 +72,8 @@ def run(work: Coroutine[Any, Any, Result]) -> Result | None:
         except asyncio.CancelledError:
             return None
 
-    return asyncio.run(supervised())
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(supervised())
 
 
 def explained(error: Exception) -> str | None:
@@ -99,6 +100,15 @@ def _variable(place: Sequence[int | str]) -> str:
 def print_json(data: Any) -> None:
     """Data for other programs, on standard output and with nothing beside it."""
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is to be had: it takes a tenth to a quarter off a short transaction."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def start_logging(settings: Settings) -> None:

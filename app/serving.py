@@ -44,7 +44,7 @@ async def running(
             if settings.llm.base_url is None:
                 settings = for_small_model(settings)
                 completers = await stack.enter_async_context(local_completers(settings.local, progress))
-        progress("loading the embedding model")
+            progress("loading the embedding model")
         service = await stack.enter_async_context(open_service(settings, completers))
         app = create_app(settings, lambda: nullcontext(service), with_worker=with_worker)
         url, ended = await stack.enter_async_context(served(app, listening))

@@ -52,8 +52,10 @@ async def post_turns(
         raise InvalidInput(f"A post holds at most {most} turns.")
     posted = [NewTurn.model_validate(turn.model_dump()) for turn in body.turns]
     accepted = await ingest.accept(service, tenant, bank, posted)
-    key = await banks.find_bank(service.sessions, tenant, bank)
-    state = await _wait_for(service, key, accepted.ingestion_id, wait)
+    state = State.QUEUED if accepted.duplicates < len(posted) else State.DONE
+    if wait:
+        key = await banks.find_bank(service.sessions, tenant, bank)
+        state = await _wait_for(service, key, accepted.ingestion_id, wait)
     response.headers["Location"] = f"/v1/banks/{bank}/ingestions/{accepted.ingestion_id}"
     _note_wait(response, wait)
     return PostedReceipt(state=state, **accepted.model_dump())

@@ -11,6 +11,9 @@ from app.settings import DatabaseSettings
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
 """What a database that is down, restarting or out of connections raises; anything else is about the statement."""
 
+_ABANDONED = "-c idle_in_transaction_session_timeout=30s"
+"""A process that stops in the middle of a transaction, frozen or cut off, must not keep its row locks for ever."""
+
 Sessions = async_sessionmaker[AsyncSession]
 
 
@@ -23,7 +26,7 @@ def make_engine(settings: DatabaseSettings) -> AsyncEngine:
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
         connect_args={
-            "options": "-c plan_cache_mode=force_custom_plan -c timezone=UTC",
+            "options": f"-c plan_cache_mode=force_custom_plan -c timezone=UTC {_ABANDONED}",
             "application_name": "memory-r1",
         },
         hide_parameters=True,

@@ -62,7 +62,8 @@ class HttpCompleter:
             response: ChatCompletion = await self._client.chat.completions.create(
                 model=self._model,
                 messages=messages,
-                response_format={"type": "json_schema", "json_schema": form},
+                # Not as `response_format`: the client would copy the schema, value by value, in every call.
+                extra_body={"response_format": {"type": "json_schema", "json_schema": form}},
                 **self._sampling,
             )
             return response

@@ -34,7 +34,7 @@ def for_small_model(settings: Settings) -> Settings:
             "extractor": _with_defaults(settings.extractor, context_turns=1, max_facts=3, max_fact_characters=120),
             "manager": _with_defaults(settings.manager, related=4, max_shown=6, max_text_characters=200),
             "answerer": _with_defaults(
-                settings.answerer, max_distilled=3, max_answer_characters=60, max_prompt_characters=12_000
+                settings.answerer, max_distilled=3, max_answer_characters=60, max_prompt_characters=6_000
             ),
         }
     )
