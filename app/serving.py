@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from app.core.ports import Completer
 from app.core.values import Role
-from app.db import migrate
+from app.db import lanes, migrate
 from app.local.running import for_small_model, local_completers, local_postgres
 from app.main import create_app, open_service
 from app.settings import Settings
@@ -46,6 +46,10 @@ async def running(
                 completers = await stack.enter_async_context(local_completers(settings.local, progress))
             progress("loading the embedding model")
         service = await stack.enter_async_context(open_service(settings, completers))
+        if local:
+            # The folder is ours alone, so whoever holds a bank is a service that was killed.
+            async with service.sessions.begin() as session:
+                await lanes.free_all(session)
         app = create_app(settings, lambda: nullcontext(service), with_worker=with_worker)
         url, ended = await stack.enter_async_context(served(app, listening))
         progress(f"ready at {url}")

@@ -131,6 +131,11 @@ async def release(session: AsyncSession, key: BankKey, owner: UUID) -> None:
         await session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
+async def free_all(session: AsyncSession) -> None:
+    """End all leases: only for who knows that no other worker lives."""
+    await session.execute(update(tables.lanes).values(lease_owner=None, lease_until=None))
+
+
 async def waiting(session: AsyncSession, key: BankKey, limit: int, context: int = 0) -> list[InboxItem]:
     """The bank's first waiting turns, in order, each with so many turns before it."""
     inbox, turns = tables.inbox, tables.turns

@@ -124,6 +124,17 @@ def _steps(owner: UUID) -> list[Callable[[AsyncSession, BankKey], Awaitable[None
     ]
 
 
+async def test_freeing_all_ends_the_leases_of_workers_that_are_gone(sessions: Sessions, key: BankKey) -> None:
+    await _post(sessions, key, "one")
+    _, gone = await _claim(sessions)
+    async with sessions.begin() as session:
+        await lanes.free_all(session)
+    assert (await _claim(sessions))[0] == key
+    async with sessions.begin() as session:
+        with pytest.raises(LeaseLost):
+            await lanes.hold(session, key, gone)
+
+
 async def test_a_lease_that_ran_out_is_lost_though_nobody_took_it(sessions: Sessions, key: BankKey) -> None:
     await _post(sessions, key, "One.")
     _, owner = await _claim(sessions, 0.0)

@@ -12,13 +12,14 @@ from tests.e2e.conversations import ENDED, hold_conversation, read_answer, said,
 from tests.e2e.processes import Service, Workplace, eventually, is_one_line_error
 
 SERVE = ("serve", "--local", "--port", "0")
-QUICK_LEASE = {"worker__lease_seconds": 3}
+LONG_LEASE = {"worker__lease_seconds": 600}
+"""A service that starts on its own folder does not wait for the lease of the one that was killed."""
 LATER = [said("I work as a nurse in Leeds.", 5), said("My cat is called Miso.", 6, "Robin")]
 
 
 def test_what_was_acknowledged_outlives_a_kill(workplace: Workplace, small_model_dir: Path) -> None:
     workplace.share_model(small_model_dir)
-    with workplace.started(*SERVE, **QUICK_LEASE) as service:
+    with workplace.started(*SERVE, **LONG_LEASE) as service:
         held = hold_conversation(service.url(), "alice")
         with Client(service.url()) as client:
             receipt = client.post_turns("alice", LATER)
