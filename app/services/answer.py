@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from app.core import errors, retrieval
 from app.core.agents import run
@@ -188,8 +189,12 @@ def _ranked(candidate: Candidate, chosen: set[UUID], turns: dict[UUID, Turn]) ->
 
 
 async def _keep(service: Service, key: BankKey, answered: Answered, trace: Trace | None) -> None:
-    async with service.sessions.begin() as session:
-        row = {"id": answered.id, "body": answered.model_dump(mode="json"), "created_at": answered.created_at}
-        await session.execute(insert(tables.answers).values(**key._asdict(), **row))
-        if trace is not None:
-            await write_trace(session, service, key, trace, answer_id=answered.id)
+    """Raises `UnknownBank` where the bank was deleted while it was asked."""
+    row = {"id": answered.id, "body": answered.model_dump(mode="json"), "created_at": answered.created_at}
+    try:
+        async with service.sessions.begin() as session:
+            await session.execute(insert(tables.answers).values(**key._asdict(), **row))
+            if trace is not None:
+                await write_trace(session, service, key, trace, answer_id=answered.id)
+    except IntegrityError as error:
+        raise errors.UnknownBank(key.bank_id) from error

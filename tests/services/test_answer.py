@@ -10,7 +10,7 @@ import pytest
 from app.core import errors
 from app.core.values import Prompt, Role, Vector
 from app.db.queries import BankKey
-from app.services import answer
+from app.services import answer, banks
 from app.services.service import Service
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
 from tests.fixtures.ingesting import (
@@ -55,6 +55,17 @@ async def test_an_answer_takes_one_embedding_and_one_model_call_with_no_connecti
     assert (completer.calls(Role.ANSWERER), embedder.calls) == (1, 1)
     assert answered.answer == "Alice bought item number 1."
     assert await answer.read(service.sessions, key, answered.id) == answered
+
+
+async def test_a_bank_that_is_deleted_while_it_is_asked_is_not_there(remade: Remake, tenant: UUID) -> None:
+    key = await filled(remade(ScriptedCompleter()), tenant)
+
+    async def delete_meanwhile(prompt: Prompt) -> None:
+        await banks.delete_bank(service.sessions, tenant, "one")
+
+    service = remade(WatchingCompleter(delete_meanwhile), HashEmbedder())
+    with pytest.raises(errors.UnknownBank):
+        await answer.ask(service, key, "What is item number 1?")
 
 
 async def test_an_empty_bank_abstains_without_asking_a_model(remade: Remake, tenant: UUID) -> None:
