@@ -224,7 +224,11 @@ class _Planner:
         invented = grounding.why_merge_ungrounded(text, [memory.text, fact.text])
         if invented:
             return invented
-        return self._why_lossy(memory, text, fact)
+        if lost := self._why_lossy(memory, text, fact):
+            return lost
+        if not grounding.takes_up(text, fact.text, memory.text):
+            return "it says nothing of what is new in the fact"
+        return None
 
     def _why_lossy(self, memory: Memory, text: str, fact: Fact) -> str | None:
         """A merge holds what is new in the fact, and drops what is old only where the fact speaks of a change to it."""

@@ -107,6 +107,12 @@ def share_subject(fact: str, memory: str, speaker: str) -> bool:
     return bool((set(stems(fact)) & set(stems(memory))) - set(stems(speaker)))
 
 
+def takes_up(merged: str, fact: str, memory: str) -> bool:
+    """True where a merged text says something of what the fact has and the memory has not."""
+    new = set(stems(fact)) - set(stems(memory))
+    return not new or bool(new & set(stems(merged)))
+
+
 def lost_by(old: str, new: str) -> set[str]:
     """Names and numbers of the old text that the new one lacks."""
     return _missing(names_and_numbers(old), _heard(new))

@@ -224,6 +224,15 @@ def test_an_update_that_says_the_same_changes_nothing() -> None:
     assert planned.log[0].reason == "says the same"
 
 
+@pytest.mark.parametrize("merged", ["Alice loves the beach.", "Alice loves the beach very much."])
+def test_an_update_that_says_nothing_of_the_fact_does_not_swallow_it(merged: str) -> None:
+    planned, shown = _planned(
+        ["Alice loves the beach."], ["Alice loves hiking."], _op(OperationKind.UPDATE, memory=1, text=merged)
+    )
+    assert [line.reason for line in planned.rejected] == ["it says nothing of what is new in the fact"]
+    assert _after(planned, shown) == ["Alice loves the beach.", "Alice loves hiking."]
+
+
 def test_what_a_turn_removed_it_may_add_again() -> None:
     old, gone = "Alice plans a boat trip.", "Alice no longer plans a boat trip."
     planned, shown = _planned([old], [gone, old], _op(DELETE, 1), _op(ADD, fact=2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -65,10 +66,10 @@ _operations = TypeAdapter(list[Annotated[_Add | _Noop | _Update | _Delete, Field
 
 def shown(related: Sequence[Sequence[Candidate]], options: ManagerOptions) -> list[Memory]:
     """The memories to show: best first over all facts, each once."""
-    candidates = sorted((c for found in related for c in found), key=lambda c: -c.score)
-    unique = {candidate.memory.id: candidate.memory for candidate in reversed(candidates)}
-    order = dict.fromkeys(candidate.memory.id for candidate in candidates)
-    return [unique[memory_id] for memory_id in order][: options.max_shown]
+    unique: dict[UUID, Memory] = {}
+    for candidate in sorted((c for found in related for c in found), key=lambda c: -c.score):
+        unique.setdefault(candidate.memory.id, candidate.memory)
+    return list(unique.values())[: options.max_shown]
 
 
 def render(facts: Sequence[Fact], memories: Sequence[Memory], turn: Turn, options: ManagerOptions) -> Prompt:
