@@ -68,4 +68,5 @@ async def search(
     bank = service.bank(key)
     if per_speaker:
         return await retrieval.candidates(bank, query, limit)
-    return (await bank.recall([query], limit))[0]
+    named = retrieval.without_names(query, await bank.speakers())
+    return (await bank.recall([named], limit))[0]

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core import errors, lexical
+from app.core import errors, lexical, retrieval
 from app.core.agents import manager, run
 from app.core.agents.extractor import Extraction
 from app.core.changes import Plan, plan
@@ -75,7 +75,8 @@ async def _revise(
     options = service.settings.manager
     texts = [fact.text for fact in extraction.facts]
     await _embed(service, texts, known)
-    related = await service.bank(key).recall(_queries(service, texts, known), options.related)
+    asked = _queries(service, texts, known)
+    related = await retrieval.related(service.bank(key), asked, options.related, item.turn.speaker)
     shown = manager.shown(related, options)
     decision, trace = await run.decide(extraction.facts, shown, item.turn, service.completers[Role.MANAGER], options)
     if decision.outcome is Outcome.MALFORMED:

@@ -29,6 +29,16 @@ def _dogs(who: str, count: int) -> list[str]:
     return [f"{who} walks dog {number}." for number in range(count)]
 
 
+async def test_the_speakers_names_do_not_count_as_words_of_a_question() -> None:
+    bank = await _bank(Alice=["Alice, Alice, Alice!", "Alice bought a kayak."], Bob=["Bob sails."])
+    terms = asking("Which kayak does Alice have?").terms
+    assert set(retrieval.without_names(asking("Which kayak does Alice have?"), ["Alice", "Bob"]).terms) < set(terms)
+    alone = retrieval.without_names(asking("What about Alice and Bob?"), ["Alice", "Bob"])
+    assert alone.terms == {}, "a question of names alone is answered by the dense arm"
+    found = await retrieval.related(bank, [asking("Alice has a kayak.")], 1, "Alice")
+    assert [candidate.memory.text for candidate in found[0]] == ["Alice bought a kayak."]
+
+
 async def test_each_of_two_speakers_gets_half() -> None:
     bank = await _bank(Alice=_dogs("Alice", 20), Bob=["Bob drinks tea.", "Bob drinks milk.", "Bob sails."])
     found = await _found(bank, "Which dog does Alice walk?", 4)
