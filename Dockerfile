@@ -16,7 +16,7 @@ RUN /opt/memory-r1/bin/pip install -q -c constraints.txt '.[embedder]' \
  && /opt/memory-r1/bin/pip install -q --no-deps --require-hashes -r embedder.txt
 
 FROM docker.io/library/python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --no-create-home memory-r1
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin memory-r1
 COPY --from=build /opt/memory-r1 /opt/memory-r1
 USER 10001
 WORKDIR /tmp
