@@ -8,12 +8,20 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from app.local.running import for_small_model
 from app.settings import Settings
 
 _HEAD = """# Settings
 
 Every setting comes from the environment or from a `.env` file in the working folder; nested names are joined by two
 underscores. This page is written by `make settings-doc`.
+"""
+
+
+_SMALL = """## With the embedded model
+
+`memory-r1 serve --local` without a model server takes smaller defaults for what is not set, since a small
+model loses itself in long questions and replies:
 """
 
 
@@ -26,7 +34,17 @@ def settings_reference() -> str:
         rows = list(_rows(section, f"MEMORY_R1_{name.upper()}"))
         table = "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
         parts.append(f"## {name}\n\n{table}\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, _SMALL, *_small_model_defaults()]) + "\n"
+
+
+def _small_model_defaults() -> Iterator[str]:
+    usual = Settings.model_construct()
+    small = for_small_model(usual)
+    for role in ("extractor", "manager", "answerer"):
+        before, after = getattr(usual, role), getattr(small, role)
+        for name in type(after).model_fields:
+            if getattr(before, name) != getattr(after, name):
+                yield f"- `MEMORY_R1_{role.upper()}__{name.upper()}`: `{getattr(after, name)}`"
 
 
 def undocumented() -> list[str]:
