@@ -23,7 +23,6 @@ from app.core.values import Candidate, Prompt, Turn
 from tests.fixtures.banks import facts_of, make_candidates, make_memory, make_turn
 from tests.fixtures.doubles import question_of
 
-ROOT = Path(__file__).parents[2]
 MAX_CONSTANT_TOKENS = 700
 BUDDY = "Alice adopted a dog named Buddy."
 
@@ -78,13 +77,10 @@ def test_the_constant_part_is_short(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["extractor", "manager", "answerer"])
-def test_the_small_model_counts_the_constant_part_as_short(role: str) -> None:
-    folder = ROOT / ".models" / "smollm2-135m-instruct"
-    if not (folder / "tokenizer.json").exists():
-        pytest.skip("the small model is not unpacked")
+def test_the_small_model_counts_the_constant_part_as_short(role: str, small_model_dir: Path) -> None:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(small_model_dir / "tokenizer.json"))
     around_a_message = 6
     counts = [len(tokenizer.encode(m.content).ids) + around_a_message for m in constant_messages(role)]
     assert sum(counts) < MAX_CONSTANT_TOKENS
