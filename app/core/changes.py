@@ -44,6 +44,13 @@ class RemoveMemory(Value):
     version: int
 
 
+def required(embedded: Embedded | None) -> Embedded:
+    """The index forms of a change. Raises ValueError where it was never embedded."""
+    if embedded is None:
+        raise ValueError("Changes must be embedded before they are applied.")
+    return embedded
+
+
 class Changes(Value):
     """What is really applied, all or nothing."""
 

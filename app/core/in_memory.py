@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from app.core import ranking
-from app.core.changes import AddMemory, Changes, RemoveMemory, ReviseMemory
+from app.core.changes import AddMemory, Changes, RemoveMemory, ReviseMemory, required
 from app.core.errors import StaleMemory, UnknownMemory
 from app.core.values import Candidate, Embedded, Memory, Query, SparseVector, Turn
 
@@ -125,13 +125,6 @@ class InMemoryBank:
 
     def _remove(self, removal: RemoveMemory) -> None:
         del self._live[removal.memory_id]
-
-
-def required(embedded: Embedded | None) -> Embedded:
-    """The index forms of a change. Raises ValueError where it was never embedded."""
-    if embedded is None:
-        raise ValueError("Changes must be embedded before they are applied.")
-    return embedded
 
 
 def _in_steps(embedded: Embedded) -> Embedded:

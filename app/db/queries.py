@@ -13,9 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import ColumnElement
 
 from app.core import ranking
-from app.core.changes import AddMemory, Changes, RemoveMemory, ReviseMemory
+from app.core.changes import AddMemory, Changes, RemoveMemory, ReviseMemory, required
 from app.core.errors import StaleMemory
-from app.core.in_memory import required
 from app.core.lexical import DIMENSION
 from app.core.values import Embedded, Memory, Query, Turn
 from app.core.values import SparseVector as Terms

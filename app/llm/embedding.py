@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.core import lexical
 from app.core.ports import Embedder
-from app.core.values import Embedded, Query
+from app.core.values import Embedded, Query, Vector
 
 
 async def embed_memories(embedder: Embedder, texts: Sequence[str]) -> list[Embedded]:
@@ -20,7 +20,9 @@ async def embed_memories(embedder: Embedder, texts: Sequence[str]) -> list[Embed
 async def embed_queries(embedder: Embedder, texts: Sequence[str], *, use_lexical: bool) -> list[Query]:
     """Queries for texts that are looked for."""
     vectors = await embedder.embed(texts)
-    return [
-        Query(dense=vector, terms=lexical.query_terms(text) if use_lexical else {})
-        for vector, text in zip(vectors, texts, strict=True)
-    ]
+    return [query_of(text, vector, use_lexical=use_lexical) for vector, text in zip(vectors, texts, strict=True)]
+
+
+def query_of(text: str, vector: Vector, *, use_lexical: bool) -> Query:
+    """The query for a text whose vector is known."""
+    return Query(dense=vector, terms=lexical.query_terms(text) if use_lexical else {})

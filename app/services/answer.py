@@ -20,7 +20,7 @@ from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank
 from app.llm.embedding import embed_queries
 from app.services.service import Service
-from app.services.work import write_trace
+from app.services.traces import write_trace
 
 
 class SourceTurn(Value):

@@ -8,17 +8,18 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core import errors, lexical, retrieval
+from app.core import errors, retrieval
 from app.core.agents import manager, run
 from app.core.agents.extractor import Extraction
 from app.core.changes import Plan, plan
 from app.core.trace import Outcome, Trace
-from app.core.values import Embedded, Query, Role
+from app.core.values import Embedded, Role
 from app.db import lanes, queries, tables
 from app.db.lanes import InboxItem
 from app.db.queries import BankKey
-from app.llm.embedding import embed_memories
+from app.llm.embedding import embed_memories, query_of
 from app.services.service import Service
+from app.services.traces import write_trace
 
 
 async def extract(service: Service, key: BankKey, item: InboxItem) -> Extraction:
@@ -52,30 +53,14 @@ async def decide_and_apply(
         await _revise(service, key, item, extraction, owner, known)
 
 
-async def write_trace(
-    session: AsyncSession,
-    service: Service,
-    key: BankKey,
-    trace: Trace,
-    turn_id: UUID | None = None,
-    answer_id: UUID | None = None,
-) -> None:
-    """Keep an agent run, unless a setting says not to."""
-    if not service.settings.traces.store:
-        return
-    row = {"id": uuid4(), "role": trace.role.value, "turn_id": turn_id, "answer_id": answer_id}
-    await session.execute(
-        insert(tables.traces).values(**key._asdict(), **row, body=trace.model_dump(mode="json", exclude={"role"}))
-    )
-
-
 async def _revise(
     service: Service, key: BankKey, item: InboxItem, extraction: Extraction, owner: UUID, known: dict[str, Embedded]
 ) -> None:
     options = service.settings.manager
     texts = [fact.text for fact in extraction.facts]
     await _embed(service, texts, known)
-    asked = _queries(service, texts, known)
+    use_lexical = service.settings.retrieval.lexical
+    asked = [query_of(text, known[text].dense, use_lexical=use_lexical) for text in texts]
     related = await retrieval.related(service.bank(key), asked, options.related, item.turn.speaker)
     shown = manager.shown(related, options)
     decision, trace = await run.decide(extraction.facts, shown, item.turn, service.completers[Role.MANAGER], options)
@@ -119,8 +104,3 @@ async def _embed(service: Service, texts: Sequence[str], known: dict[str, Embedd
     if missing:
         known.update(zip(missing, await embed_memories(service.embedder, missing), strict=True))
     return [known[text] for text in texts]
-
-
-def _queries(service: Service, texts: Sequence[str], known: dict[str, Embedded]) -> list[Query]:
-    use_lexical = service.settings.retrieval.lexical
-    return [Query(dense=known[text].dense, terms=lexical.query_terms(text) if use_lexical else {}) for text in texts]

@@ -15,7 +15,7 @@ import pytest
 from app.client import Client
 from tests.e2e.conversations import BUDDY, hold_conversation, said, wait_until_ended
 from tests.e2e.processes import Service, Workplace, eventually
-from tests.fixtures.model_servers import ROOT, serve_vllm
+from tests.fixtures.model_servers import serve_vllm
 from tests.llm.scripted import ScriptedServer
 
 pytestmark = pytest.mark.vllm
@@ -38,15 +38,7 @@ FOR_A_SMALL_MODEL = {
 }
 
 
-@pytest.fixture
-def vllm_is_wanted() -> None:
-    if os.environ.get("MEMORY_R1_SKIP_VLLM") == "1":
-        pytest.skip("MEMORY_R1_SKIP_VLLM=1")
-    if not (ROOT / ".venv-vllm" / ".installed").exists():
-        pytest.fail("There is no .venv-vllm: run `make vllm-install`, or set MEMORY_R1_SKIP_VLLM=1.")
-
-
-@pytest.mark.usefixtures("vllm_is_wanted")
+@pytest.mark.usefixtures("vllm_installed")
 def test_a_conversation_on_vllm_goes_on_after_vllm_was_killed(
     small_model_dir: Path, database_url: str, workplace: Workplace
 ) -> None:
