@@ -103,7 +103,7 @@ def print_json(data: Any) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is to be had: it takes a tenth to a quarter off a short transaction."""
+    """uvloop where it is to be had: short transactions spend much of their time in the event loop."""
     try:
         import uvloop
     except ImportError:
