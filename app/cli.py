@@ -295,7 +295,7 @@ def revoke_key(key_id: UUID, local: Local = False) -> None:
 async def _with_database(local: bool, use: Any) -> Any:
     """Run a use case on the configured database, or on the embedded one while no service holds it."""
     from app.db import migrate as migration
-    from app.db.engine import make_engine, make_sessions
+    from app.db.engine import Sessions, make_engine
     from app.local.running import attached_postgres
 
     async with attached_postgres(Settings(), local) as settings:
@@ -303,7 +303,7 @@ async def _with_database(local: bool, use: Any) -> Any:
             await asyncio.to_thread(migration.upgrade, settings.database.url.get_secret_value())
         engine = make_engine(settings.database)
         try:
-            return await use(make_sessions(engine))
+            return await use(Sessions(engine))
         finally:
             await engine.dispose()
 

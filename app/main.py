@@ -18,7 +18,7 @@ from app.core.errors import InvalidInput
 from app.core.ports import Completer
 from app.core.values import Role
 from app.db import migrate
-from app.db.engine import make_engine, make_sessions
+from app.db.engine import Sessions, check_role, make_engine
 from app.llm.completer import HttpCompleter
 from app.llm.embedder import HttpEmbedder, ThreadEmbedder, sentence_transformer
 from app.local.model import ensure_packaged_embedder, hide_progress_bars
@@ -76,11 +76,12 @@ async def open_service(
         stack.push_async_callback(embedder.aclose)
         service = Service(
             settings=settings,
-            sessions=make_sessions(engine),
+            sessions=Sessions(engine),
             completers=completers,
             embedder=embedder,
             answering=asyncio.Semaphore(settings.server.max_answers),
         )
+        await check_role(service.sessions)
         await check_embedder(service.sessions, embedder)
         yield service
 

@@ -48,7 +48,7 @@ async def running(
         service = await stack.enter_async_context(open_service(settings, completers))
         if local:
             # The folder is ours alone, so whoever holds a bank is a service that was killed.
-            async with service.sessions.begin() as session:
+            async with service.sessions.dispatch() as session:
                 await lanes.free_all(session)
         app = create_app(settings, lambda: nullcontext(service), with_worker=with_worker)
         url, ended = await stack.enter_async_context(served(app, listening))

@@ -23,6 +23,11 @@ class Section(BaseModel):
 class DatabaseSettings(Section):
     url: SecretStr = SecretStr("postgresql+psycopg://memory_r1@127.0.0.1:5432/memory_r1")
     """SQLAlchemy URL of a Postgres (16 or newer) with pgvector 0.8 or newer."""
+    owner_url: SecretStr | None = None
+    """The same database as the role that owns the tables, for `memory-r1 migrate` alone; `url` if unset. Where its user
+    is another than `url`'s, migrating makes the latter a login that owns nothing."""
+    role: str = Field("memory_r1_service", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    """Role that the service works in, which row-level security binds; the user of `url` is a member of it."""
     pool_size: int = Field(10, ge=1, le=200)
     """Connections kept open by one process."""
     max_overflow: int = Field(10, ge=0, le=200)

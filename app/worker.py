@@ -77,7 +77,7 @@ class Worker:
             return
         # An owner for each claim: a worker that missed its own lease must not take the bank for its own still.
         owner = uuid4()
-        async with self._service.sessions.begin() as session:
+        async with self._service.sessions.dispatch() as session:
             keys = await lanes.claim(session, owner, self._settings.lease_seconds, free)
             due = await lanes.seconds_to_next(session) if len(keys) < free else None
         self._next_look = self._settings.poll_seconds if due is None else min(self._settings.poll_seconds, due)
@@ -130,7 +130,7 @@ class Worker:
         lease_ends = time.monotonic() + self._settings.lease_seconds
         while time.monotonic() < lease_ends:
             try:
-                async with self._service.sessions.begin() as session:
+                async with self._service.sessions.begin(key.tenant_id) as session:
                     await lanes.release(session, key, owner)
                 return
             except DATABASE_AWAY:
@@ -142,7 +142,7 @@ class Worker:
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
             try:
-                async with self._service.sessions.begin() as session:
+                async with self._service.sessions.begin(key.tenant_id) as session:
                     await lanes.extend(session, key, owner, self._settings.lease_seconds)
             except LeaseLost:
                 if working is not None:
@@ -180,7 +180,7 @@ class _Lane:
 
     async def _waiting(self) -> list[InboxItem]:
         context = self._service.settings.extractor.context_turns
-        async with self._service.sessions.begin() as session:
+        async with self._service.sessions.begin(self._key.tenant_id) as session:
             return await lanes.waiting(session, self._key, self._settings.prefetch, context)
 
     def _extract_ahead(self, items: list[InboxItem]) -> None:
@@ -205,11 +205,10 @@ class _Lane:
         return True
 
     async def _failed(self, item: InboxItem, error: Exception) -> bool:
-        async with self._service.sessions.begin() as session:
+        async with self._service.sessions.begin(self._key.tenant_id) as session:
             await lanes.hold(session, self._key, self._owner)
             if item.attempts + 1 >= self._most_attempts(error):
-                await lanes.set_aside(session, self._key, item, error)
-                return True
+                return await lanes.set_aside(session, self._key, item, error)
             await lanes.postpone(session, self._key, item, self._backoff(item.attempts), error)
             return False
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import json
 import re
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Request, Security
+from fastapi import Depends, Header, Path, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.errors import InvalidInput, Unauthenticated
 from app.db.queries import BankKey
 from app.services import banks, keys
+from app.services.once import Once
 from app.services.service import Service
 
 MAX_WAIT_SECONDS = 60
@@ -73,6 +76,45 @@ def get_wait(prefer: Annotated[str | None, Header(max_length=200, examples=["wai
 
 
 Wait = Annotated[float, Depends(get_wait)]
+
+
+async def get_once(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            pattern=r"^[\x21-\x7e]+$",
+            description="A unique name of this request: sent again with it, it does nothing twice.",
+        ),
+    ] = None,
+) -> Once:
+    """The request under its Idempotency-Key."""
+    if idempotency_key is None:
+        return Once()
+    asked: list[object] = [request.method, request.url.path, sorted(request.query_params.multi_items())]
+    asked += [request.headers.get("if-match"), _canonical(await request.body())]
+    return Once(idempotency_key, hashlib.sha256(json.dumps(asked).encode()).digest())
+
+
+def _canonical(body: bytes) -> str:
+    """The body without what JSON leaves open: spaces and the order of keys."""
+    try:
+        return json.dumps(json.loads(body), sort_keys=True)
+    except (ValueError, RecursionError):
+        return hashlib.sha256(body).hexdigest()
+
+
+OnceOf = Annotated[Once, Depends(get_once)]
+_REPLAYED = "`true` where an earlier request with this Idempotency-Key did it."
+REPLAYED = {"Idempotency-Replayed": {"description": _REPLAYED, "schema": {"type": "string"}}}
+
+
+def note_replay(response: Response, once: Once) -> None:
+    """Say where the response is that of an earlier request."""
+    if once.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
 
 
 def cursor_of(place: int | str) -> str:

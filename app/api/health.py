@@ -21,6 +21,6 @@ async def live() -> Health:
 @router.get("/ready", operation_id="ready", responses=problems(503))
 async def ready(service: ServiceOf) -> Health:
     """The database answers; 503 where it does not."""
-    async with service.sessions.begin() as session:
+    async with service.sessions.dispatch() as session:
         await session.execute(text("SELECT 1"))
     return Health(status="ready")

@@ -6,6 +6,7 @@ No problem repeats what the client sent: it may be secret, huge, or not even enc
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +19,6 @@ from starlette.responses import JSONResponse
 
 from app.core import errors
 from app.db.engine import DATABASE_AWAY
-from app.services.keys import UnknownKey
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,29 @@ STATUS_OF: dict[type[errors.MemoryServiceError], HTTPStatus] = {
     errors.UnknownTurn: HTTPStatus.NOT_FOUND,
     errors.UnknownIngestion: HTTPStatus.NOT_FOUND,
     errors.UnknownAnswer: HTTPStatus.NOT_FOUND,
-    UnknownKey: HTTPStatus.NOT_FOUND,
+    errors.UnknownOperation: HTTPStatus.NOT_FOUND,
+    errors.UnknownKey: HTTPStatus.NOT_FOUND,
+    errors.UnknownWebhook: HTTPStatus.NOT_FOUND,
+    errors.UnknownDelivery: HTTPStatus.NOT_FOUND,
+    errors.UnknownErasure: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.TurnConflict: HTTPStatus.CONFLICT,
     errors.StaleMemory: HTTPStatus.CONFLICT,
     errors.NothingToRetry: HTTPStatus.CONFLICT,
+    errors.IdempotencyConflict: HTTPStatus.CONFLICT,
+    errors.UndoConflict: HTTPStatus.CONFLICT,
+    errors.NothingToUndo: HTTPStatus.CONFLICT,
+    errors.IngestionUnderWay: HTTPStatus.CONFLICT,
+    errors.ErasedMeanwhile: HTTPStatus.CONFLICT,
+    errors.BankExists: HTTPStatus.CONFLICT,
+    errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.EmbeddingMismatch: HTTPStatus.CONFLICT,
     errors.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ModelError: HTTPStatus.BAD_GATEWAY,
     errors.ModelUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ModelTimedOut: HTTPStatus.GATEWAY_TIMEOUT,
@@ -91,6 +105,8 @@ class Problem(BaseModel):
     detail: str
     errors: list[Fault] = []
     """Of a request that does not validate: what is wrong where."""
+    conflicts: list[int] = []
+    """Of an undo: the numbers of the later operations that stand in its way."""
 
 
 def problem_response(
@@ -99,12 +115,20 @@ def problem_response(
     detail: str,
     faults: list[Fault] | None = None,
     headers: Mapping[str, str] | None = None,
+    conflicts: Sequence[int] = (),
 ) -> JSONResponse:
     """A problem as a response; where a retry can help it says when."""
-    body = Problem(type=TYPE_BASE + slug, title=status.phrase, status=status.value, detail=detail, errors=faults or [])
+    body = Problem(
+        type=TYPE_BASE + slug,
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        errors=faults or [],
+        conflicts=list(conflicts),
+    )
     headers = dict(headers or {})
     if status in _RETRYABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body.model_dump(exclude_defaults=True), status, headers, media_type="application/problem+json")
@@ -129,7 +153,10 @@ def add_handlers(app: FastAPI) -> None:
 async def _domain(request: Request, error: Exception) -> JSONResponse:
     status = next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)
     detail = type(error).__doc__ if isinstance(error, errors.NotFound) else None
-    return problem_response(status, slug_of(type(error)), detail or str(error))
+    wait = getattr(error, "retry_after", None)
+    headers = {"Retry-After": str(max(1, math.ceil(wait)))} if wait is not None else None
+    conflicts = error.operations if isinstance(error, errors.UndoConflict) else ()
+    return problem_response(status, slug_of(type(error)), detail or str(error), headers=headers, conflicts=conflicts)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -9,7 +9,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import BankName, BankOf, ServiceOf, Tenant, Wait, cursor_of, number_of
+from app.api.dependencies import (
+    REPLAYED,
+    BankName,
+    BankOf,
+    OnceOf,
+    ServiceOf,
+    Tenant,
+    Wait,
+    cursor_of,
+    note_replay,
+    number_of,
+)
 from app.api.openapi import OF_BANK, WITH_BODY, Responses, problems
 from app.api.schemas import PostedReceipt, PostTurns, Retried, StoredState, TurnList
 from app.core.errors import InvalidInput
@@ -32,6 +43,7 @@ _POSTED: Responses = {
                 "required": True,
             },
             **_WAITED,
+            **REPLAYED,
         }
     }
 }
@@ -41,23 +53,30 @@ _POSTED: Responses = {
     "/turns",
     status_code=202,
     operation_id="post_turns",
-    responses=_POSTED | problems(429, *WITH_BODY),
+    responses=_POSTED | problems(409, 429, *WITH_BODY),
 )
 async def post_turns(
-    bank: BankName, body: PostTurns, tenant: Tenant, service: ServiceOf, wait: Wait, response: Response
+    bank: BankName,
+    body: PostTurns,
+    tenant: Tenant,
+    service: ServiceOf,
+    once: OnceOf,
+    wait: Wait,
+    response: Response,
 ) -> PostedReceipt:
     """Store turns; the bank is made by its first. Once this answers 202 they are durable."""
     most = service.settings.server.max_turns
     if len(body.turns) > most:
         raise InvalidInput(f"A post holds at most {most} turns.")
     posted = [NewTurn.model_validate(turn.model_dump()) for turn in body.turns]
-    accepted = await ingest.accept(service, tenant, bank, posted)
+    accepted = await ingest.accept(service, tenant, bank, posted, once)
     state = State.QUEUED if accepted.duplicates < len(posted) else State.DONE
     if wait:
         key = await banks.find_bank(service.sessions, tenant, bank)
         state = await _wait_for(service, key, accepted.ingestion_id, wait)
     response.headers["Location"] = f"/v1/banks/{bank}/ingestions/{accepted.ingestion_id}"
     _note_wait(response, wait)
+    note_replay(response, once)
     return PostedReceipt(state=state, **accepted.model_dump())
 
 

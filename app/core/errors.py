@@ -1,16 +1,27 @@
-"""Every error of the domain, as one tree. Imports nothing; HTTP statuses are given in `app.api.problems`.
+"""Every error of the domain, as one tree. Imports nothing of ours; HTTP statuses are given in `app.api.problems`.
 
 MemoryServiceError
 ├── NotFound
-│   ├── UnknownBank · UnknownMemory · UnknownTurn · UnknownIngestion · UnknownAnswer
+│   ├── UnknownBank · UnknownMemory · UnknownTurn · UnknownIngestion · UnknownAnswer · UnknownOperation · UnknownKey
+│   ├── UnknownWebhook · UnknownDelivery · UnknownErasure
 ├── Conflict
 │   ├── TurnConflict         the same external id with another content
+│   ├── IdempotencyConflict  the same Idempotency-Key with another request
 │   ├── StaleMemory          a memory changed between reading and writing
-│   └── NothingToRetry       the ingestion has no failed turn
+│   ├── NothingToRetry       the ingestion has no failed turn
+│   ├── UndoConflict         later changes stand in the way; names them
+│   ├── NothingToUndo        the operation changed nothing, or was undone
+│   ├── IngestionUnderWay    turns of the ingestion are still being worked on
+│   ├── ErasedMeanwhile      what an answer stands on was erased while it was made
+│   └── BankExists           a bank of that name is there already
+├── PreconditionFailed       `If-Match` names another version
 ├── InvalidInput             out of bounds, with the bound
 ├── Unauthenticated          no key, or one that is not known
+├── Forbidden                the key's scope does not allow it
 ├── EmbeddingMismatch        rows were embedded by another model
 ├── Overloaded               a bounded queue is full
+│   ├── RateLimited          the key made too many requests
+│   └── QuotaExceeded        the key used up its day
 └── ModelError               a model server did not give a usable reply
     ├── ModelUnreachable · ModelTimedOut · ModelOverloaded     a retry can help
     ├── ModelRefused         the server rejects the request itself
@@ -19,6 +30,8 @@ MemoryServiceError
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class MemoryServiceError(Exception):
@@ -68,6 +81,36 @@ class UnknownAnswer(NotFound):
     noun = "answer"
 
 
+class UnknownOperation(NotFound):
+    """There is no such operation in this bank's log."""
+
+    noun = "operation"
+
+
+class UnknownKey(NotFound):
+    """There is no such key."""
+
+    noun = "key"
+
+
+class UnknownWebhook(NotFound):
+    """There is no such webhook."""
+
+    noun = "webhook"
+
+
+class UnknownDelivery(NotFound):
+    """There is no such delivery of this webhook."""
+
+    noun = "delivery"
+
+
+class UnknownErasure(NotFound):
+    """There is no receipt with this digest."""
+
+    noun = "receipt"
+
+
 class Conflict(MemoryServiceError):
     """The request contradicts what is stored."""
 
@@ -92,12 +135,50 @@ class NothingToRetry(Conflict):
     """The ingestion has no failed turn."""
 
 
+class IdempotencyConflict(Conflict):
+    """The Idempotency-Key was used for another request."""
+
+
+class UndoConflict(Conflict):
+    """Later changes stand in the way of undoing this."""
+
+    def __init__(self, operations: Sequence[int]) -> None:
+        self.operations = list(operations)
+        super().__init__(
+            f"Later changes stand in the way: operations {', '.join(map(str, self.operations))}. Undo those first."
+        )
+
+
+class NothingToUndo(Conflict):
+    """The operation changed nothing, or is undone already."""
+
+
+class IngestionUnderWay(Conflict):
+    """Turns of the ingestion are still being worked on; wait for its end."""
+
+
+class ErasedMeanwhile(Conflict):
+    """What the answer stands on was erased while it was made; ask again."""
+
+
+class BankExists(Conflict):
+    """There is a bank of this name already."""
+
+
+class PreconditionFailed(MemoryServiceError):
+    """The memory is not at the version that `If-Match` names."""
+
+
 class InvalidInput(MemoryServiceError, ValueError):
     """The input is out of bounds."""
 
 
 class Unauthenticated(MemoryServiceError):
     """A valid key is required: send `Authorization: Bearer <key>`."""
+
+
+class Forbidden(MemoryServiceError):
+    """The key's scope does not allow this."""
 
 
 class EmbeddingMismatch(MemoryServiceError):
@@ -113,6 +194,22 @@ class EmbeddingMismatch(MemoryServiceError):
 
 class Overloaded(MemoryServiceError):
     """The service has as much work as it can hold; try again later."""
+
+
+class RateLimited(Overloaded):
+    """The key made too many requests."""
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__()
+
+
+class QuotaExceeded(Overloaded):
+    """The key has used up what it may use in a day."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class ModelError(MemoryServiceError):

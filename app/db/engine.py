@@ -1,11 +1,21 @@
-"""Engines and sessions. A transaction is `async with sessions.begin()`, and none is open while a model is called."""
+"""Engines and sessions. A transaction is `async with sessions.begin(tenant_id)`; none is open while a model is called.
+
+The service works in a role that owns nothing. Postgres shows it the rows of the tenant that a transaction was begun
+for, and no row where there is none.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from uuid import UUID
+
+from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from app.core.errors import InvalidInput
 from app.settings import DatabaseSettings
 
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
@@ -14,7 +24,32 @@ DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
 _ABANDONED = "-c idle_in_transaction_session_timeout=30s"
 """A process that stops in the middle of a transaction, frozen or cut off, must not keep its row locks for ever."""
 
-Sessions = async_sessionmaker[AsyncSession]
+_SET_TENANT = text("SELECT set_config('memory_r1.tenant', :tenant, true)")
+_BOUND_ROLE = text(
+    """
+    SELECT NOT (rolsuper OR rolbypassrls) AND NOT EXISTS (SELECT FROM pg_tables WHERE tableowner = current_user)
+    FROM pg_roles WHERE rolname = current_user
+    """
+)
+
+
+class Sessions:
+    """Short transactions on one engine."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._make = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def begin(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees and writes one tenant's rows."""
+        async with self._make.begin() as session:
+            await session.execute(_SET_TENANT, {"tenant": str(tenant_id)})
+            yield session
+
+    def dispatch(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A transaction of no tenant: it sees no row, and may call the functions that look across tenants."""
+        return self._make.begin()
 
 
 def make_engine(settings: DatabaseSettings) -> AsyncEngine:
@@ -26,16 +61,21 @@ def make_engine(settings: DatabaseSettings) -> AsyncEngine:
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
         connect_args={
-            "options": f"-c plan_cache_mode=force_custom_plan -c timezone=UTC {_ABANDONED}",
+            "options": f"-c plan_cache_mode=force_custom_plan -c timezone=UTC -c role={settings.role} {_ABANDONED}",
             "application_name": "memory-r1",
         },
         hide_parameters=True,
     )
 
 
-def make_sessions(engine: AsyncEngine) -> Sessions:
-    """The factory of short transactions."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+async def check_role(sessions: Sessions) -> None:
+    """At start: raises `InvalidInput` where row-level security would not bind the service."""
+    async with sessions.dispatch() as session:
+        if not await session.scalar(_BOUND_ROLE):
+            raise InvalidInput(
+                "The service's database role is a superuser, may bypass row-level security or owns tables: "
+                "set MEMORY_R1_DATABASE__ROLE to a member of memory_r1_service that does not."
+            )
 
 
 def driver_url(settings: DatabaseSettings) -> str:

@@ -7,8 +7,8 @@ LOCKED, keeps the lease alive by heartbeats, and everything it writes checks tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, func, insert, or_, select, text, update
@@ -16,31 +16,19 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.agents import replies
+from app.core.errors import UnknownBank
 from app.core.values import Turn, Value
 from app.db import tables
 from app.db.queries import BankKey, in_bank, turn_of
 
 CHANNEL = "memory_r1_work"
+WAIT = "wait"
+"""A bank's `on_failure`: order matters more than going on."""
 WAITING = ("queued", "retrying")
 
-_CLAIM = text(
-    """
-    WITH due AS MATERIALIZED (
-        SELECT tenant_id, bank_id FROM lanes
-        WHERE run_at <= clock_timestamp() AND (lease_until IS NULL OR lease_until < clock_timestamp())
-        ORDER BY run_at LIMIT :count FOR UPDATE SKIP LOCKED
-    )
-    UPDATE lanes SET lease_owner = :owner, lease_until = clock_timestamp() + make_interval(secs => :seconds)
-    FROM due WHERE lanes.tenant_id = due.tenant_id AND lanes.bank_id = due.bank_id
-    RETURNING lanes.tenant_id, lanes.bank_id
-    """
-)
-_NEXT = text(
-    "SELECT extract(epoch FROM min(greatest(run_at, coalesce(lease_until, run_at))) - clock_timestamp()) FROM lanes "
-    "WHERE run_at IS NOT NULL"
-)
-
-
+_CLAIM = text("SELECT tenant_id, bank_id FROM memory_r1_claim(:owner, :seconds, :count)")
+_NEXT = text("SELECT memory_r1_next_due()")
+_FREE_ALL = text("SELECT memory_r1_free_lanes()")
 _HOLD = text(
     """
     SELECT FROM banks JOIN lanes ON lanes.tenant_id = banks.tenant_id AND lanes.bank_id = banks.id
@@ -49,11 +37,33 @@ _HOLD = text(
     FOR KEY SHARE OF banks FOR UPDATE OF lanes
     """
 )
+_LOCK = text(
+    """
+    SELECT FROM banks JOIN lanes ON lanes.tenant_id = banks.tenant_id AND lanes.bank_id = banks.id
+    WHERE banks.tenant_id = :tenant_id AND banks.id = :bank_id
+    FOR KEY SHARE OF banks FOR UPDATE OF lanes
+    """
+)
+_STAMP = text(
+    """
+    UPDATE lanes SET written_at = greatest(clock_timestamp(), written_at + interval '1 microsecond'),
+        last_operation = last_operation + :operations
+    WHERE tenant_id = :tenant_id AND bank_id = :bank_id RETURNING written_at, last_operation
+    """
+)
 _KEEP_BANK = text("SELECT FROM banks WHERE tenant_id = :tenant_id AND id = :bank_id FOR KEY SHARE")
 
 
 class LeaseLost(Exception):
     """Another worker has the bank by now; what was being written must be dropped."""
+
+
+class Stamp(NamedTuple):
+    """A place in a bank's history: later writes have later times and higher numbers."""
+
+    at: datetime
+    first: int
+    """Number of the first operation that is written now."""
 
 
 class InboxItem(Value):
@@ -117,6 +127,18 @@ async def hold(session: AsyncSession, key: BankKey, owner: UUID) -> None:
         raise LeaseLost
 
 
+async def lock(session: AsyncSession, key: BankKey) -> None:
+    """Lock the bank for a client's write, as `hold` does for a worker's. Raises `UnknownBank`."""
+    if (await session.execute(_LOCK, key._asdict())).one_or_none() is None:
+        raise UnknownBank(key.bank_id)
+
+
+async def stamp(session: AsyncSession, key: BankKey, operations: int) -> Stamp:
+    """The time and the numbers of a write of so many lines of the log, under `hold` or `lock`."""
+    row = (await session.execute(_STAMP, {**key._asdict(), "operations": operations})).one()
+    return Stamp(row.written_at, row.last_operation - operations + 1)
+
+
 async def release(session: AsyncSession, key: BankKey, owner: UUID) -> None:
     """Give the bank back; it is due again when its first waiting turn is."""
     # Two statements: the second must see what was committed while the first waited for the lane.
@@ -133,7 +155,7 @@ async def release(session: AsyncSession, key: BankKey, owner: UUID) -> None:
 
 async def free_all(session: AsyncSession) -> None:
     """End all leases: only for who knows that no other worker lives."""
-    await session.execute(update(tables.lanes).values(lease_owner=None, lease_until=None))
+    await session.execute(_FREE_ALL)
 
 
 async def waiting(session: AsyncSession, key: BankKey, limit: int, context: int = 0) -> list[InboxItem]:
@@ -169,9 +191,24 @@ async def postpone(session: AsyncSession, key: BankKey, item: InboxItem, seconds
     await _fail(session, key, item, error, state="retrying", run_at=run_at)
 
 
-async def set_aside(session: AsyncSession, key: BankKey, item: InboxItem, error: Exception) -> None:
-    """Give a turn up for now, with the reason; the bank goes on."""
+async def set_aside(session: AsyncSession, key: BankKey, item: InboxItem, error: Exception) -> bool:
+    """Give a turn up for now, with the reason. True where the bank goes on, false where its setting makes it wait."""
     await _fail(session, key, item, error, state="failed")
+    banks, lanes = tables.banks.c, tables.lanes
+    chosen = select(banks.on_failure).where(banks.tenant_id == key.tenant_id, banks.id == key.bank_id)
+    goes_on = await session.scalar(chosen) != WAIT
+    if not goes_on:
+        await session.execute(update(lanes).where(in_bank(lanes, key)).values(blocked_by=item.position))
+    return goes_on
+
+
+async def unblock(session: AsyncSession, key: BankKey, *among: int) -> None:
+    """Let a bank go on that waits for a failed turn; if positions are given, only where it is one of those."""
+    lanes = tables.lanes
+    which = lanes.c.blocked_by.in_(among) if among else lanes.c.blocked_by.is_not(None)
+    freed = update(lanes).where(in_bank(lanes, key), which).values(blocked_by=None).returning(lanes.c.bank_id)
+    if (await session.execute(freed)).one_or_none() is not None:
+        await make_due(session, key)
 
 
 async def retry_failed(session: AsyncSession, key: BankKey, ingestion_id: UUID) -> int:
@@ -183,10 +220,11 @@ async def retry_failed(session: AsyncSession, key: BankKey, ingestion_id: UUID) 
         .values(state="queued", attempts=0, run_at=func.now(), updated_at=func.now())
         .returning(inbox.c.position)
     )
-    count = len((await session.execute(statement)).all())
-    if count:
+    positions = list(await session.scalars(statement))
+    if positions:
         await make_due(session, key)
-    return count
+        await unblock(session, key, *positions)
+    return len(positions)
 
 
 async def _turns_before(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from pgvector import HalfVector, SparseVector
-from sqlalchemy import Row, and_, func, insert, literal, select, update
+from sqlalchemy import Row, and_, func, insert, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import ColumnElement
@@ -137,23 +138,50 @@ async def speakers_of(session: AsyncSession, key: BankKey) -> list[str]:
     return list(await session.scalars(statement))
 
 
+async def have_turns(session: AsyncSession, key: BankKey, ids: Sequence[UUID]) -> bool:
+    """Whether all of these turns exist; they stay until the transaction ends."""
+    turns = tables.turns
+    statement = select(turns.c.id).where(in_bank(turns, key), turns.c.id.in_(ids))
+    found = await session.scalars(statement.order_by(turns.c.position).with_for_update(read=True, key_share=True))
+    return set(found) == set(ids)
+
+
+async def missing_version(session: AsyncSession, key: BankKey, memories: Sequence[Memory]) -> UUID | None:
+    """One of these memories whose version has been erased; the others' stay until the transaction ends."""
+    if not memories:
+        return None
+    versions = tables.memory_versions.c
+    wanted = {(memory.id, memory.version) for memory in memories}
+    statement = (
+        select(versions.memory_id, versions.version)
+        .where(in_bank(tables.memory_versions, key), tuple_(versions.memory_id, versions.version).in_(wanted))
+        .order_by(versions.memory_id, versions.version)
+        .with_for_update(read=True, key_share=True)
+    )
+    found = {tuple(row) for row in await session.execute(statement)}
+    return next((memory_id for memory_id, _ in wanted - found), None)
+
+
 async def write_speakers(session: AsyncSession, key: BankKey, first: dict[str, int]) -> None:
     """Note speakers with the position of their first turn; known ones stay as they are."""
     rows = [{**key._asdict(), "speaker": speaker, "first_position": position} for speaker, position in first.items()]
     await session.execute(upsert(tables.speakers).values(rows).on_conflict_do_nothing())
 
 
-async def apply_changes(session: AsyncSession, key: BankKey, changes: Changes) -> list[Memory]:
-    """All changes with their versions; raises `StaleMemory`, upon which the caller's transaction must end."""
+async def apply_changes(session: AsyncSession, key: BankKey, changes: Changes, at: datetime) -> list[Memory]:
+    """All changes with their versions, valid from a time that `lanes.stamp` gave.
+
+    Raises `StaleMemory`, upon which the caller's transaction must end.
+    """
     for removal in changes.removals:
-        await _remove(session, key, removal)
-    revised = [await _revise(session, key, revision) for revision in changes.revisions]
-    added = await _add(session, key, changes.adds)
+        await _remove(session, key, removal, at)
+    revised = [await _revise(session, key, revision, at) for revision in changes.revisions]
+    added = await _add(session, key, changes.adds, at)
     await _open_versions(session, key, [*added, *revised])
     return [*added, *revised]
 
 
-async def _add(session: AsyncSession, key: BankKey, adds: Sequence[AddMemory]) -> list[Memory]:
+async def _add(session: AsyncSession, key: BankKey, adds: Sequence[AddMemory], at: datetime) -> list[Memory]:
     if not adds:
         return []
     rows = [
@@ -165,6 +193,8 @@ async def _add(session: AsyncSession, key: BankKey, adds: Sequence[AddMemory]) -
             "speaker": add.speaker,
             "said_at": add.said_at,
             "sources": list(add.sources),
+            "created_at": at,
+            "updated_at": at,
             **index_forms(required(add.embedded)),
         }
         for add in adds
@@ -174,34 +204,35 @@ async def _add(session: AsyncSession, key: BankKey, adds: Sequence[AddMemory]) -
     return [by_id[add.memory_id] for add in adds]
 
 
-async def _revise(session: AsyncSession, key: BankKey, revision: ReviseMemory) -> Memory:
+async def _revise(session: AsyncSession, key: BankKey, revision: ReviseMemory, at: datetime) -> Memory:
     row = await _write_head(
         session,
         key,
         revision,
+        at,
         version=revision.version + 1,
         text=revision.text,
         said_at=revision.said_at,
         sources=list(revision.sources),
         **index_forms(required(revision.embedded)),
     )
-    await _close_version(session, key, revision)
+    await _close_version(session, key, revision, at)
     return memory_of(row)
 
 
-async def _remove(session: AsyncSession, key: BankKey, removal: RemoveMemory) -> None:
-    await _write_head(session, key, removal, live=False)
-    await _close_version(session, key, removal)
+async def _remove(session: AsyncSession, key: BankKey, removal: RemoveMemory, at: datetime) -> None:
+    await _write_head(session, key, removal, at, live=False)
+    await _close_version(session, key, removal, at)
 
 
 async def _write_head(
-    session: AsyncSession, key: BankKey, change: ReviseMemory | RemoveMemory, **values: Any
+    session: AsyncSession, key: BankKey, change: ReviseMemory | RemoveMemory, at: datetime, **values: Any
 ) -> Row[Any]:
     memories = tables.memories.c
     statement = (
         update(tables.memories)
         .where(live(key), memories.id == change.memory_id, memories.version == change.version)
-        .values(**values, updated_at=func.now())
+        .values(**values, updated_at=at)
         .returning(*memory_columns)
     )
     row = (await session.execute(statement)).one_or_none()
@@ -216,19 +247,20 @@ async def _open_versions(session: AsyncSession, key: BankKey, memories: Sequence
         return
     columns = ["version", "text", "speaker", "said_at", "sources", "embedding", "terms"]
     heads = tables.memories.c
-    written = select(heads.tenant_id, heads.bank_id, heads.id, *(heads[name] for name in columns)).where(
-        live(key), heads.id.in_([memory.id for memory in memories])
-    )
-    names = ["tenant_id", "bank_id", "memory_id", *columns]
+    copied = [heads.tenant_id, heads.bank_id, heads.id, heads.updated_at, *(heads[name] for name in columns)]
+    written = select(*copied).where(live(key), heads.id.in_([memory.id for memory in memories]))
+    names = ["tenant_id", "bank_id", "memory_id", "valid_from", *columns]
     await session.execute(insert(tables.memory_versions).from_select(names, written))
 
 
-async def _close_version(session: AsyncSession, key: BankKey, change: ReviseMemory | RemoveMemory) -> None:
+async def _close_version(
+    session: AsyncSession, key: BankKey, change: ReviseMemory | RemoveMemory, at: datetime
+) -> None:
     versions = tables.memory_versions
     statement = (
         update(versions)
         .where(in_bank(versions, key), versions.c.memory_id == change.memory_id, versions.c.version == change.version)
-        .values(valid_to=func.now())
+        .values(valid_to=at)
     )
     await session.execute(statement)
 

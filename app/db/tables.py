@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Identity,
@@ -50,6 +51,14 @@ def _of_bank(*key: str) -> list[PrimaryKeyConstraint | ForeignKeyConstraint]:
     ]
 
 
+def _of_tenant(*key: str) -> list[PrimaryKeyConstraint | ForeignKeyConstraint]:
+    """A primary key under the tenant, with whom its rows go."""
+    return [
+        PrimaryKeyConstraint("tenant_id", *key),
+        ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE"),
+    ]
+
+
 def _bank_columns() -> list[Column[object]]:
     return [Column("tenant_id", Uuid, nullable=False), Column("bank_id", BigInteger, nullable=False)]
 
@@ -71,8 +80,27 @@ api_keys = Table(
     Column("digest", LargeBinary, nullable=False, unique=True),
     _moment("created_at", now=True),
     _moment("revoked_at", nullable=True),
-    PrimaryKeyConstraint("tenant_id", "id"),
-    ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE"),
+    Column("scope", Text, nullable=False, server_default="admin"),
+    Column("banks", ARRAY(Text)),
+    _moment("expires_at", nullable=True),
+    Column("rotated_to", Uuid),
+    Column("requests_per_minute", Integer),
+    Column("turns_per_day", Integer),
+    Column("questions_per_day", Integer),
+    *_of_tenant("id"),
+)
+
+key_usage = Table(
+    "key_usage",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("key_id", Uuid, nullable=False),
+    _moment("ready_at", now=True),
+    Column("day", Date, nullable=False, server_default=func.current_date()),
+    Column("turns", Integer, nullable=False, server_default=text("0")),
+    Column("questions", Integer, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("tenant_id", "key_id"),
+    ForeignKeyConstraint(["tenant_id", "key_id"], ["api_keys.tenant_id", "api_keys.id"], ondelete="CASCADE"),
 )
 
 banks = Table(
@@ -82,12 +110,13 @@ banks = Table(
     Column("id", BigInteger, Identity(always=True), nullable=False),
     Column("name", Text, nullable=False),
     Column("turn_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("last_position", BigInteger, nullable=False, server_default=text("0")),
+    Column("on_failure", Text, nullable=False, server_default="set_aside"),
     Column("embedding_model", Text, nullable=False),
     Column("embedding_dimension", Integer, nullable=False),
     _moment("created_at", now=True),
-    PrimaryKeyConstraint("tenant_id", "id"),
+    *_of_tenant("id"),
     UniqueConstraint("tenant_id", "name"),
-    ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE"),
 )
 
 speakers = Table(
@@ -160,6 +189,9 @@ lanes = Table(
     _moment("run_at", nullable=True),
     Column("lease_owner", Uuid),
     _moment("lease_until", nullable=True),
+    Column("blocked_by", BigInteger),
+    _moment("written_at", now=True),
+    Column("last_operation", BigInteger, nullable=False, server_default=text("0")),
     *_of_bank(),
 )
 Index("lanes_run_at_idx", lanes.c.run_at, postgresql_where=lanes.c.run_at.is_not(None))
@@ -212,6 +244,7 @@ memory_versions = Table(
     Column("terms", SPARSEVEC(DIMENSION), nullable=False),
     _moment("valid_from", now=True),
     _moment("valid_to", nullable=True),
+    Column("restores", Integer),
     *_of_bank("memory_id", "version"),
 )
 
@@ -219,26 +252,40 @@ operations = Table(
     "operations",
     metadata,
     *_bank_columns(),
-    Column("id", BigInteger, Identity(always=True), nullable=False),
-    Column("ingestion_id", Uuid, nullable=False),
-    Column("turn_id", Uuid, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("origin", Text, nullable=False, server_default="worker"),
+    Column("ingestion_id", Uuid),
+    Column("turn_id", Uuid),
+    Column("key_id", Uuid),
     Column("kind", Text, nullable=False),
-    Column("fact", Text, nullable=False),
+    Column("fact", Text),
     Column("verdict", Text, nullable=False),
     Column("reason", Text),
+    Column("reasoning", Text),
     Column("fallback", Boolean, nullable=False, server_default=text("false")),
+    Column("shown", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
     Column("memory_id", Uuid),
     Column("version_before", Integer),
     Column("version_after", Integer),
     Column("text_before", Text),
     Column("text_after", Text),
-    Column("policy", Text, nullable=False),
-    Column("prompt_version", Text, nullable=False),
+    Column("policy", Text),
+    Column("prompt_version", Text),
+    Column("undoes", BigInteger),
+    Column("undone_by", BigInteger),
+    _moment("erased_at", nullable=True),
     _moment("created_at", now=True),
-    *_of_bank("id"),
+    *_of_bank("number"),
 )
 Index("operations_turn_idx", operations.c.tenant_id, operations.c.bank_id, operations.c.turn_id)
 Index("operations_ingestion_idx", operations.c.tenant_id, operations.c.bank_id, operations.c.ingestion_id)
+Index(
+    "operations_memory_idx",
+    operations.c.tenant_id,
+    operations.c.bank_id,
+    operations.c.memory_id,
+    operations.c.number,
+)
 
 answers = Table(
     "answers",
@@ -246,6 +293,9 @@ answers = Table(
     *_bank_columns(),
     Column("id", Uuid, nullable=False),
     Column("body", JSONB, nullable=False),
+    Column("memory_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]")),
+    Column("distilled_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]")),
+    Column("turn_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'::uuid[]")),
     _moment("created_at", now=True),
     *_of_bank("id"),
 )
@@ -258,6 +308,9 @@ traces = Table(
     Column("role", Text, nullable=False),
     Column("turn_id", Uuid),
     Column("answer_id", Uuid),
+    # Whose text the messages hold; null: not known, so perhaps anybody's.
+    Column("turn_ids", ARRAY(Uuid)),
+    Column("memory_ids", ARRAY(Uuid)),
     Column("body", JSONB, nullable=False),
     _moment("created_at", now=True),
     *_of_bank("id"),
@@ -269,3 +322,91 @@ Index(
     traces.c.turn_id,
     postgresql_where=traces.c.turn_id.is_not(None),
 )
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("bank_id", BigInteger),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", JSONB),
+    Column("holds_text", Boolean, nullable=False, server_default=text("false")),
+    _moment("created_at", now=True),
+    *_of_tenant("key"),
+    ForeignKeyConstraint(["tenant_id", "bank_id"], ["banks.tenant_id", "banks.id"], ondelete="CASCADE"),
+)
+Index("idempotency_keys_created_at_idx", idempotency_keys.c.created_at)
+Index("idempotency_keys_bank_idx", idempotency_keys.c.tenant_id, idempotency_keys.c.bank_id)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    _moment("created_at", now=True),
+    *_of_tenant("digest"),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("key_id", Uuid),
+    Column("action", Text, nullable=False),
+    Column("target", Text),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    _moment("created_at", now=True),
+    *_of_tenant("id"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("banks", ARRAY(Text)),
+    Column("secret", Text, nullable=False),
+    Column("previous_secret", Text),
+    _moment("previous_until", nullable=True),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("disabled_reason", Text),
+    _moment("created_at", now=True),
+    *_of_tenant("id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("bank_id", BigInteger),
+    Column("type", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    _moment("created_at", now=True),
+    *_of_tenant("id"),
+    ForeignKeyConstraint(["tenant_id", "bank_id"], ["banks.tenant_id", "banks.id"], ondelete="CASCADE"),
+)
+Index("events_bank_idx", events.c.tenant_id, events.c.bank_id)
+Index("events_created_at_idx", events.c.created_at)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("webhook_id", Uuid, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("run_at", DateTime(timezone=True), server_default=func.now()),
+    Column("attempts", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    _moment("created_at", now=True),
+    PrimaryKeyConstraint("tenant_id", "webhook_id", "event_id"),
+    ForeignKeyConstraint(["tenant_id", "webhook_id"], ["webhooks.tenant_id", "webhooks.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "event_id"], ["events.tenant_id", "events.id"], ondelete="CASCADE"),
+)
+Index("deliveries_event_idx", deliveries.c.tenant_id, deliveries.c.event_id)
+Index("deliveries_run_at_idx", deliveries.c.run_at, postgresql_where=deliveries.c.state == "waiting")

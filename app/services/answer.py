@@ -9,13 +9,14 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import errors, retrieval
 from app.core.agents import run
 from app.core.agents.answerer import Answer
 from app.core.trace import Outcome, Trace
 from app.core.values import Candidate, Memory, Role, Turn, Usage, Value
-from app.db import tables
+from app.db import queries, tables
 from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank
 from app.llm.embedding import embed_queries
@@ -97,7 +98,7 @@ async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
     """An earlier answer as it was given. Raises `UnknownAnswer`."""
     answers = tables.answers
     statement = select(answers.c.body).where(in_bank(answers, key), answers.c.id == answer_id)
-    async with sessions.begin() as session:
+    async with sessions.begin(key.tenant_id) as session:
         body = await session.scalar(statement)
     if body is None:
         raise errors.UnknownAnswer(answer_id)
@@ -124,7 +125,7 @@ async def _ask(service: Service, key: BankKey, question: str) -> Answered:
             )
         }
     )
-    await _keep(service, key, answered, trace)
+    await _keep(service, key, answered, trace, [candidate.memory for candidate in candidates], turns)
     return answered
 
 
@@ -188,13 +189,43 @@ def _ranked(candidate: Candidate, chosen: set[UUID], turns: dict[UUID, Turn]) ->
     )
 
 
-async def _keep(service: Service, key: BankKey, answered: Answered, trace: Trace | None) -> None:
-    """Raises `UnknownBank` where the bank was deleted while it was asked."""
-    row = {"id": answered.id, "body": answered.model_dump(mode="json"), "created_at": answered.created_at}
+async def _keep(
+    service: Service,
+    key: BankKey,
+    answered: Answered,
+    trace: Trace | None,
+    read: Sequence[Memory],
+    turns: Sequence[Turn],
+) -> None:
+    """Raises `UnknownBank` where the bank was deleted while it was asked, `ErasedMeanwhile` where a part of it was."""
+    holds = {"memory_ids": [memory.id for memory in read], "turn_ids": [turn.id for turn in turns]}
+    row = {
+        "id": answered.id,
+        "body": answered.model_dump(mode="json"),
+        "distilled_ids": [memory.id for memory in answered.memories],
+        "created_at": answered.created_at,
+    }
     try:
-        async with service.sessions.begin() as session:
-            await session.execute(insert(tables.answers).values(**key._asdict(), **row))
+        async with service.sessions.begin(key.tenant_id) as session:
+            await session.execute(insert(tables.answers).values(**key._asdict(), **row, **holds))
+            if not await _still_there(session, key, read, holds["turn_ids"]):
+                raise errors.ErasedMeanwhile()
             if trace is not None:
-                await write_trace(session, service, key, trace, answer_id=answered.id)
+                await write_trace(
+                    session,
+                    service,
+                    key,
+                    trace,
+                    answer_id=answered.id,
+                    turn_ids=holds["turn_ids"],
+                    memory_ids=holds["memory_ids"],
+                )
     except IntegrityError as error:
         raise errors.UnknownBank(key.bank_id) from error
+
+
+async def _still_there(session: AsyncSession, key: BankKey, read: Sequence[Memory], turn_ids: Sequence[UUID]) -> bool:
+    """Whether nothing of what was read has been erased; it stays until the transaction ends."""
+    return await queries.have_turns(session, key, turn_ids) and (
+        await queries.missing_version(session, key, read) is None
+    )

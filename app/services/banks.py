@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Text, delete, func, select
+from sqlalchemy import ARRAY, Row, Select, Text, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +16,8 @@ from app.core.values import Value
 from app.db import tables
 from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank, live
+
+_OTHER_EMBEDDING = text("SELECT stored, stored_dimension FROM memory_r1_other_embedding(:model, :dimension)")
 
 
 class BankSummary(Value):
@@ -47,9 +49,11 @@ async def open_bank(session: AsyncSession, tenant_id: UUID, name: str, embedder:
         "embedding_model": embedder.model,
         "embedding_dimension": embedder.dimension,
     }
-    make = upsert(banks).values(row).on_conflict_do_nothing(index_elements=["tenant_id", "name"])
+    make = upsert(banks).values(row).on_conflict_do_nothing(index_elements=["tenant_id", "name"]).returning(banks.c.id)
     while True:
-        await session.execute(make)
+        made = (await session.execute(make)).one_or_none()
+        if made is not None:
+            await session.execute(insert(tables.lanes).values(tenant_id=tenant_id, bank_id=made.id))
         # The worker may go on writing to the bank: it holds the lane, for which a post waits at its end.
         found = (await session.execute(_named(tenant_id, name).with_for_update(key_share=True))).one_or_none()
         if found is not None:
@@ -59,24 +63,22 @@ async def open_bank(session: AsyncSession, tenant_id: UUID, name: str, embedder:
 
 async def find_bank(sessions: Sessions, tenant_id: UUID, name: str, embedder: Embedder | None = None) -> BankKey:
     """The bank of that name. Raises `UnknownBank`, and `EmbeddingMismatch` where it will be searched."""
-    async with sessions.begin() as session:
+    async with sessions.begin(tenant_id) as session:
         return await _find(session, tenant_id, name, embedder)
 
 
 async def check_embedder(sessions: Sessions, embedder: Embedder) -> None:
     """At start: raises `EmbeddingMismatch` where any bank was embedded by another model."""
-    banks = tables.banks
-    other = (banks.c.embedding_model != embedder.model) | (banks.c.embedding_dimension != embedder.dimension)
-    statement = select(banks.c.embedding_model, banks.c.embedding_dimension).where(other).limit(1)
-    async with sessions.begin() as session:
-        row = (await session.execute(statement)).one_or_none()
+    given = {"model": embedder.model, "dimension": embedder.dimension}
+    async with sessions.dispatch() as session:
+        row = (await session.execute(_OTHER_EMBEDDING, given)).one_or_none()
     if row is not None:
-        raise _mismatch(row.embedding_model, row.embedding_dimension, embedder)
+        raise _mismatch(row.stored, row.stored_dimension, embedder)
 
 
 async def read_bank(sessions: Sessions, tenant_id: UUID, name: str) -> BankSummary:
     """One bank. Raises `UnknownBank`."""
-    async with sessions.begin() as session:
+    async with sessions.begin(tenant_id) as session:
         row = (await session.execute(_summaries(tenant_id).where(tables.banks.c.name == name))).one_or_none()
     if row is None:
         raise UnknownBank(name)
@@ -88,7 +90,7 @@ async def list_banks(sessions: Sessions, tenant_id: UUID, limit: int, after: str
     statement = _summaries(tenant_id).order_by(tables.banks.c.name).limit(limit + 1)
     if after is not None:
         statement = statement.where(tables.banks.c.name > after)
-    async with sessions.begin() as session:
+    async with sessions.begin(tenant_id) as session:
         rows = (await session.execute(statement)).all()
     banks = tuple(BankSummary.model_validate(row._mapping, from_attributes=False) for row in rows[:limit])
     return BankPage(banks=banks, next=banks[-1].name if len(rows) > limit else None)
@@ -97,7 +99,7 @@ async def list_banks(sessions: Sessions, tenant_id: UUID, limit: int, after: str
 async def delete_bank(sessions: Sessions, tenant_id: UUID, name: str) -> None:
     """Remove a bank with everything in it. Raises `UnknownBank`."""
     banks, lanes = tables.banks, tables.lanes
-    async with sessions.begin() as session:
+    async with sessions.begin(tenant_id) as session:
         # Posts are held off first, then the worker's writes are waited for: in the order in which those lock.
         found = (await session.execute(_named(tenant_id, name).with_for_update(key_share=True))).one_or_none()
         if found is None:

@@ -21,6 +21,7 @@ from app.db import lanes, queries, tables
 from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank
 from app.services import banks
+from app.services.once import Once
 from app.services.service import Service
 
 
@@ -105,11 +106,16 @@ class Accepted(Value):
     """The ingestions that stored those."""
 
 
-async def accept(service: Service, tenant_id: UUID, bank_name: str, posted: Sequence[NewTurn]) -> Accepted:
-    """Store turns for the worker. Raises `TurnConflict`, `Overloaded`, `EmbeddingMismatch`."""
+async def accept(
+    service: Service, tenant_id: UUID, bank_name: str, posted: Sequence[NewTurn], once: Once | None = None
+) -> Accepted:
+    """Store turns for the worker. Raises `TurnConflict`, `IdempotencyConflict`, `Overloaded`, `EmbeddingMismatch`."""
+    once = once or Once()
     _reject_repeated([turn.external_id for turn in posted if turn.external_id is not None])
     received = datetime.now(UTC)
-    async with service.sessions.begin() as session:
+    async with service.sessions.begin(tenant_id) as session:
+        if (earlier := await once.claim(session, tenant_id)) is not None:
+            return Accepted.model_validate_json(json.dumps(earlier))
         key = await banks.open_bank(session, tenant_id, bank_name, service.embedder)
         known = await _known(session, key, posted)
         fresh = [turn for turn in posted if turn.external_id is None or turn.external_id not in known]
@@ -117,20 +123,25 @@ async def accept(service: Service, tenant_id: UUID, bank_name: str, posted: Sequ
         ingestion_id = uuid4()
         await session.execute(insert(tables.ingestions).values(**key._asdict(), id=ingestion_id, turn_count=len(fresh)))
         ids = await _store(session, key, ingestion_id, fresh, received) if fresh else []
-    unused = iter(ids)
-    duplicates = [known.get(turn.external_id or "") for turn in posted]
+        accepted = _receipt(ingestion_id, [known.get(turn.external_id or "") for turn in posted], ids)
+        await once.keep(session, tenant_id, accepted, key, holds_text=False)
+    return accepted
+
+
+def _receipt(ingestion_id: UUID, stored: Sequence[_Stored | None], fresh: Sequence[UUID]) -> Accepted:
+    unused = iter(fresh)
     return Accepted(
         ingestion_id=ingestion_id,
-        turn_ids=tuple(stored.turn_id if stored else next(unused) for stored in duplicates),
-        duplicates=len(posted) - len(fresh),
-        earlier_ingestion_ids=tuple(dict.fromkeys(stored.ingestion_id for stored in duplicates if stored)),
+        turn_ids=tuple(earlier.turn_id if earlier else next(unused) for earlier in stored),
+        duplicates=len(stored) - len(fresh),
+        earlier_ingestion_ids=tuple(dict.fromkeys(earlier.ingestion_id for earlier in stored if earlier)),
     )
 
 
 async def read(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> Ingestion:
     """An ingestion with the state, facts and operations of each turn. Raises `UnknownIngestion`."""
     ingestions, inbox = tables.ingestions, tables.inbox
-    async with sessions.begin() as session:
+    async with sessions.begin(key.tenant_id) as session:
         found = await session.execute(
             select(ingestions).where(in_bank(ingestions, key), ingestions.c.id == ingestion_id)
         )
@@ -152,7 +163,7 @@ async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None, 
         statement = statement.where(inbox.c.position > after)
     if state is not None:
         statement = statement.where(inbox.c.state == state.value)
-    async with sessions.begin() as session:
+    async with sessions.begin(key.tenant_id) as session:
         rows = await _progress(session, key, statement)
         more = len(rows) > limit
         last = await _position(session, key, rows[limit - 1].turn_id) if more else None
@@ -162,7 +173,7 @@ async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None, 
 async def state(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> State:
     """An ingestion's state alone. Raises `UnknownIngestion`."""
     inbox, ingestions = tables.inbox, tables.ingestions
-    async with sessions.begin() as session:
+    async with sessions.begin(key.tenant_id) as session:
         statement = select(inbox.c.state).where(in_bank(inbox, key), inbox.c.ingestion_id == ingestion_id)
         states = list(await session.scalars(statement))
         if not states:
@@ -175,7 +186,7 @@ async def state(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> State:
 async def retry(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> int:
     """Work on the failed turns again; how many. Raises `UnknownIngestion`, `NothingToRetry`."""
     await state(sessions, key, ingestion_id)
-    async with sessions.begin() as session:
+    async with sessions.begin(key.tenant_id) as session:
         count = await lanes.retry_failed(session, key, ingestion_id)
     if not count:
         raise NothingToRetry()
@@ -241,13 +252,13 @@ async def _store(
     session: AsyncSession, key: BankKey, ingestion_id: UUID, fresh: Sequence[NewTurn], received: datetime
 ) -> list[UUID]:
     banks_ = tables.banks
-    total = await session.scalar(
+    last = await session.scalar(
         update(banks_)
         .where(banks_.c.tenant_id == key.tenant_id, banks_.c.id == key.bank_id)
-        .values(turn_count=banks_.c.turn_count + len(fresh))
-        .returning(banks_.c.turn_count)
+        .values(turn_count=banks_.c.turn_count + len(fresh), last_position=banks_.c.last_position + len(fresh))
+        .returning(banks_.c.last_position)
     )
-    first = (total or 0) - len(fresh) + 1
+    first = (last or 0) - len(fresh) + 1
     by_position = dict(enumerate(fresh, start=first))
     ids = {position: uuid4() for position in by_position}
     rows = [
@@ -296,7 +307,9 @@ async def _operations(
 ) -> dict[UUID, list[LoggedOperation]]:
     operations = tables.operations
     statement = (
-        select(operations).where(in_bank(operations, key), operations.c.turn_id.in_(turn_ids)).order_by(operations.c.id)
+        select(operations)
+        .where(in_bank(operations, key), operations.c.turn_id.in_(turn_ids))
+        .order_by(operations.c.number)
     )
     by_turn: dict[UUID, list[LoggedOperation]] = {}
     for row in await session.execute(statement):

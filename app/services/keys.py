@@ -7,11 +7,10 @@ import secrets
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import InvalidInput, NotFound, Unauthenticated
+from app.core.errors import InvalidInput, Unauthenticated, UnknownKey
 from app.core.values import Value
 from app.db import tables
 from app.db.engine import Sessions
@@ -19,12 +18,8 @@ from app.db.engine import Sessions
 DEFAULT_TENANT = "default"
 PREFIX = "mr1_"
 MAX_NAME_CHARACTERS = 100
-
-
-class UnknownKey(NotFound):
-    """There is no such key."""
-
-    noun = "key"
+_FIND_KEY = text("SELECT tenant_id FROM memory_r1_find_key(:digest)")
+_FIND_TENANT = text("SELECT memory_r1_find_tenant(:name)")
 
 
 class NewKey(Value):
@@ -50,8 +45,8 @@ async def create(sessions: Sessions, tenant: str, name: str) -> NewKey:
     _check_name("key", name)
     secret = PREFIX + secrets.token_urlsafe(32)
     key_id = uuid4()
-    async with sessions.begin() as session:
-        tenant_id = await _open_tenant(session, tenant)
+    tenant_id = await open_tenant(sessions, tenant)
+    async with sessions.begin(tenant_id) as session:
         row = {"tenant_id": tenant_id, "id": key_id, "name": name, "digest": _digest(secret)}
         await session.execute(insert(tables.api_keys).values(row))
     return NewKey(id=key_id, tenant=tenant, name=name, secret=secret)
@@ -59,11 +54,9 @@ async def create(sessions: Sessions, tenant: str, name: str) -> NewKey:
 
 async def tenant_of(sessions: Sessions, secret: str) -> UUID:
     """The tenant that a key belongs to. Raises `Unauthenticated`."""
-    keys = tables.api_keys
     # A key is 256 random bits, so one fast hash is enough: there is no dictionary to try.
-    statement = select(keys.c.tenant_id).where(keys.c.digest == _digest(secret), keys.c.revoked_at.is_(None))
-    async with sessions.begin() as session:
-        tenant_id: UUID | None = await session.scalar(statement)
+    async with sessions.dispatch() as session:
+        tenant_id: UUID | None = await session.scalar(_FIND_KEY, {"digest": _digest(secret)})
     if tenant_id is None:
         raise Unauthenticated("The API key is not known or was revoked.")
     return tenant_id
@@ -71,24 +64,29 @@ async def tenant_of(sessions: Sessions, secret: str) -> UUID:
 
 async def default_tenant(sessions: Sessions) -> UUID:
     """The tenant of a service that listens on loopback only and asks for no key."""
-    async with sessions.begin() as session:
-        return await _open_tenant(session, DEFAULT_TENANT)
+    return await open_tenant(sessions, DEFAULT_TENANT)
 
 
-async def list_keys(sessions: Sessions) -> list[KeySummary]:
-    """All keys, oldest first, without their secrets."""
+async def list_keys(sessions: Sessions, tenant: str = DEFAULT_TENANT) -> list[KeySummary]:
+    """A tenant's keys, oldest first, without their secrets."""
+    tenant_id = await find_tenant(sessions, tenant)
+    if tenant_id is None:
+        return []
     keys, tenants = tables.api_keys.c, tables.tenants.c
     statement = (
         select(keys.id, tenants.name.label("tenant"), keys.name, keys.created_at, keys.revoked_at)
         .join_from(tables.api_keys, tables.tenants)
         .order_by(keys.created_at)
     )
-    async with sessions.begin() as session:
+    async with sessions.begin(tenant_id) as session:
         return [KeySummary.model_validate(dict(row._mapping)) for row in await session.execute(statement)]
 
 
-async def revoke(sessions: Sessions, key_id: UUID) -> None:
-    """Make a key worthless at once. Raises `UnknownKey`."""
+async def revoke(sessions: Sessions, key_id: UUID, tenant: str = DEFAULT_TENANT) -> None:
+    """Make a tenant's key worthless at once. Raises `UnknownKey`."""
+    tenant_id = await find_tenant(sessions, tenant)
+    if tenant_id is None:
+        raise UnknownKey(key_id)
     keys = tables.api_keys
     statement = (
         update(keys)
@@ -96,20 +94,29 @@ async def revoke(sessions: Sessions, key_id: UUID) -> None:
         .values(revoked_at=func.coalesce(keys.c.revoked_at, func.now()))
         .returning(keys.c.id)
     )
-    async with sessions.begin() as session:
+    async with sessions.begin(tenant_id) as session:
         if (await session.execute(statement)).one_or_none() is None:
             raise UnknownKey(key_id)
 
 
-async def _open_tenant(session: AsyncSession, name: str) -> UUID:
-    tenants = tables.tenants
-    named = select(tenants.c.id).where(tenants.c.name == name)
-    known: UUID | None = await session.scalar(named)
-    if known is not None:
-        return known
-    await session.execute(upsert(tenants).values(id=uuid4(), name=name).on_conflict_do_nothing(index_elements=["name"]))
-    made: UUID = (await session.scalars(named)).one()
-    return made
+async def open_tenant(sessions: Sessions, name: str) -> UUID:
+    """The tenant of that name, made where there is none."""
+    found = await find_tenant(sessions, name)
+    if found is not None:
+        return found
+    tenants, new_id = tables.tenants, uuid4()
+    async with sessions.begin(new_id) as session:
+        await session.execute(
+            upsert(tenants).values(id=new_id, name=name).on_conflict_do_nothing(index_elements=["name"])
+        )
+    return await find_tenant(sessions, name) or new_id
+
+
+async def find_tenant(sessions: Sessions, name: str) -> UUID | None:
+    """The tenant of that name, if there is one."""
+    async with sessions.dispatch() as session:
+        found: UUID | None = await session.scalar(_FIND_TENANT, {"name": name})
+    return found
 
 
 def _check_name(of: str, name: str) -> None:

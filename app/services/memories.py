@@ -40,7 +40,7 @@ async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None) 
     statement = select(*queries.memory_columns).where(queries.live(key)).order_by(memories.seq).limit(limit + 1)
     if after is not None:
         statement = statement.where(memories.seq > after)
-    async with sessions.begin() as session:
+    async with sessions.begin(key.tenant_id) as session:
         rows = (await session.execute(statement)).all()
     found = tuple(queries.memory_of(row) for row in rows[:limit])
     return MemoryPage(memories=found, next=rows[limit - 1].seq if len(rows) > limit else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert
@@ -18,13 +19,19 @@ async def write_trace(
     service: Service,
     key: BankKey,
     trace: Trace,
+    *,
     turn_id: UUID | None = None,
     answer_id: UUID | None = None,
+    turn_ids: Iterable[UUID],
+    memory_ids: Iterable[UUID],
 ) -> None:
-    """Keep an agent run, unless a setting says not to."""
+    """Keep an agent run with whose text it holds, unless a setting says not to.
+
+    The caller has made sure, in the same transaction, that none of that text was erased meanwhile.
+    """
     if not service.settings.traces.store:
         return
     row = {"id": uuid4(), "role": trace.role.value, "turn_id": turn_id, "answer_id": answer_id}
-    await session.execute(
-        insert(tables.traces).values(**key._asdict(), **row, body=trace.model_dump(mode="json", exclude={"role"}))
-    )
+    holds = {"turn_ids": list(turn_ids), "memory_ids": list(memory_ids)}
+    body = trace.model_dump(mode="json", exclude={"role"})
+    await session.execute(insert(tables.traces).values(**key._asdict(), **row, **holds, body=body))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import errors, retrieval
 from app.core.agents import manager, run
 from app.core.agents.extractor import Extraction
-from app.core.changes import Plan, plan
+from app.core.agents.manager import Decision
+from app.core.changes import Changes, LoggedOperation, plan
 from app.core.trace import Outcome, Trace
-from app.core.values import Embedded, Role
-from app.db import lanes, queries, tables
-from app.db.lanes import InboxItem
+from app.core.values import Embedded, Memory, Role
+from app.db import lanes, oplog, queries
+from app.db.lanes import InboxItem, LeaseLost
+from app.db.oplog import Origin
 from app.db.queries import BankKey
 from app.llm.embedding import embed_memories, query_of
 from app.services.service import Service
@@ -30,9 +32,13 @@ async def extract(service: Service, key: BankKey, item: InboxItem) -> Extraction
     extraction, trace = await run.extract(item.turn, item.before, service.completers[Role.EXTRACTOR], options)
     if extraction.outcome is Outcome.MALFORMED:
         raise errors.BrokenReply("The extractor's reply does not follow its schema.")
-    async with service.sessions.begin() as session:
+    read = [item.turn.id, *(turn.id for turn in item.before)]
+    async with service.sessions.begin(key.tenant_id) as session:
+        if not await queries.have_turns(session, key, read):
+            # Erased while they were read: what was made of them is dropped, and the bank looked at anew.
+            raise LeaseLost
         await lanes.keep_extraction(session, key, item.position, extraction.model_dump(mode="json"))
-        await write_trace(session, service, key, trace, turn_id=item.turn.id)
+        await write_trace(session, service, key, trace, turn_id=item.turn.id, turn_ids=read, memory_ids=[])
     return extraction
 
 
@@ -44,7 +50,7 @@ async def decide_and_apply(
     Raises a `ModelError`, `StaleMemory`, or `LeaseLost`.
     """
     if not extraction.facts:
-        await _finish(service, key, item, owner, None, None, [])
+        await _finish(service, key, item, owner, None)
         return
     known: dict[str, Embedded] = {}
     try:
@@ -68,34 +74,50 @@ async def _revise(
         raise errors.BrokenReply("The manager's reply does not follow its schema.")
     planned = plan(decision.operations, extraction.facts, shown, item.turn, uuid4)
     embedded = await _embed(service, planned.changes.texts, known)
-    await _finish(service, key, item, owner, planned, trace, embedded)
+    changes = planned.changes.with_embedded(embedded)
+    await _finish(service, key, item, owner, _Decided(changes, planned.log, decision, shown, trace))
 
 
-async def _finish(
-    service: Service,
-    key: BankKey,
-    item: InboxItem,
-    owner: UUID,
-    planned: Plan | None,
-    trace: Trace | None,
-    embedded: Sequence[Embedded],
-) -> None:
+class _Decided(NamedTuple):
+    changes: Changes
+    log: Sequence[LoggedOperation]
+    decision: Decision
+    shown: Sequence[Memory]
+    trace: Trace
+
+
+async def _finish(service: Service, key: BankKey, item: InboxItem, owner: UUID, decided: _Decided | None) -> None:
     """Memories, versions, operation log and the turn's "done" in one transaction, under the bank's lease."""
-    async with service.sessions.begin() as session:
+    async with service.sessions.begin(key.tenant_id) as session:
         await lanes.hold(session, key, owner)
         await lanes.finish(session, key, item.position)
-        if planned is not None and trace is not None:
-            await queries.apply_changes(session, key, planned.changes.with_embedded(embedded))
-            await _write_operations(session, key, item, planned, trace)
-            await write_trace(session, service, key, trace, turn_id=item.turn.id)
+        if decided is not None:
+            await _apply(session, service, key, item, decided)
 
 
-async def _write_operations(session: AsyncSession, key: BankKey, item: InboxItem, planned: Plan, trace: Trace) -> None:
-    of_turn = {"ingestion_id": item.ingestion_id, "turn_id": item.turn.id}
-    policy = {"policy": trace.policy, "prompt_version": trace.prompt_version}
-    rows = [{**key._asdict(), **of_turn, **policy, **line.model_dump()} for line in planned.log]
-    if rows:
-        await session.execute(insert(tables.operations), rows)
+async def _apply(session: AsyncSession, service: Service, key: BankKey, item: InboxItem, decided: _Decided) -> None:
+    """Raises `StaleMemory` where what was decided upon was changed, or erased, meanwhile."""
+    erased = await queries.missing_version(session, key, decided.shown)
+    if erased is not None:
+        raise errors.StaleMemory(erased)
+    written = await lanes.stamp(session, key, len(decided.log))
+    await queries.apply_changes(session, key, decided.changes, written.at)
+    await oplog.write(
+        session,
+        key,
+        written,
+        decided.log,
+        Origin.WORKER,
+        ingestion_id=item.ingestion_id,
+        turn_id=item.turn.id,
+        reasoning=decided.decision.reasoning,
+        shown=[{"id": str(memory.id), "version": memory.version} for memory in decided.shown],
+        policy=decided.trace.policy,
+        prompt_version=decided.trace.prompt_version,
+    )
+    shown_ids = [memory.id for memory in decided.shown]
+    turn_id = item.turn.id
+    await write_trace(session, service, key, decided.trace, turn_id=turn_id, turn_ids=[turn_id], memory_ids=shown_ids)
 
 
 async def _embed(service: Service, texts: Sequence[str], known: dict[str, Embedded]) -> list[Embedded]:

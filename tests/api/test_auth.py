@@ -18,6 +18,7 @@ from app.main import requires_key
 from app.services import keys
 from app.settings import ServerSettings, Settings
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from tests.fixtures.everything import everything
 from tests.fixtures.problems import problem_of, slug_of
 from tests.fixtures.rows import count_rows
 from tests.fixtures.service import api
@@ -113,7 +114,7 @@ async def test_a_secret_is_nowhere_in_the_database(client: httpx.AsyncClient, se
     made = await keys.create(sessions, "acme", "mine")
     posted = await client.post("/v1/banks/alice/turns", json={"turns": [TURN]}, headers=bearing(made.secret))
     assert posted.status_code == 202
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         for table in tables.metadata.sorted_tables:
             columns = [c if isinstance(c.type, LargeBinary) else cast(c, Text) for c in table.c]
             for row in await session.execute(select(*columns)):

@@ -16,6 +16,7 @@ from app.db import tables
 from app.db.engine import Sessions
 from app.settings import Settings
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from tests.fixtures.everything import everything
 from tests.fixtures.service import api
 
 BANK = "/v1/banks/alice"
@@ -35,7 +36,7 @@ async def client(
 
 async def while_the_worker_writes(sessions: Sessions, send: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
     """Lock the lane as the worker does, let the request run into it, and only then write to the bank."""
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         lane = (await session.execute(select(tables.lanes).with_for_update())).one()
         request = asyncio.ensure_future(send)
         while not await session.scalar(WAITING):
@@ -60,7 +61,7 @@ async def test_a_deletion_waits_for_what_the_worker_writes(client: httpx.AsyncCl
 async def test_a_post_to_a_bank_that_is_being_deleted_makes_it_anew(
     client: httpx.AsyncClient, sessions: Sessions
 ) -> None:
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await session.execute(text("DELETE FROM banks"))
         request = asyncio.ensure_future(client.post(f"{BANK}/turns", json=BODY))
         while not await session.scalar(WAITING):

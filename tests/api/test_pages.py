@@ -19,6 +19,7 @@ from app.main import create_app
 from app.services.service import Service
 from app.settings import Settings
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter, decisions
+from tests.fixtures.everything import everything
 from tests.fixtures.problems import slug_of
 from tests.fixtures.rows import count_rows
 from tests.fixtures.service import api
@@ -218,7 +219,7 @@ async def test_posts_and_deletions_at_once_end_in_a_whole_bank_or_none(
     )
     assert {response.status_code for response in responses} <= {202, 204, 404}, [r.text for r in responses]
     await client.post(f"{BANK}/turns", json={"turns": [turn(99)]}, headers=WAIT)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         positions = list(await session.scalars(select(tables.turns.c.position).order_by(tables.turns.c.position)))
     assert positions == list(range(1, len(positions) + 1))
 

@@ -21,7 +21,7 @@ from schemathesis import GenerationMode
 from schemathesis.config import ChecksConfig, GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
 from schemathesis.config import PositiveDataAcceptanceConfig as Accepted
 
-from app.db.engine import make_engine, make_sessions
+from app.db.engine import Sessions, make_engine
 from app.main import create_app
 from app.services import keys
 from app.settings import DatabaseSettings, ServerSettings, Settings
@@ -80,7 +80,7 @@ def make_key(database: DatabaseSettings) -> str:
     async def make() -> str:
         engine = make_engine(database)
         try:
-            return (await keys.create(make_sessions(engine), keys.DEFAULT_TENANT, "fuzz")).secret
+            return (await keys.create(Sessions(engine), keys.DEFAULT_TENANT, "fuzz")).secret
         finally:
             await engine.dispose()
 

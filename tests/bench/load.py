@@ -21,6 +21,8 @@ COPIED = {
     "speakers": "speaker, first_position",
     "turns": "id, ingestion_id, position, speaker, text, said_at, metadata",
     "memories": "id, version, text, speaker, said_at, sources, embedding, terms",
+    "memory_versions": "memory_id, version, text, speaker, said_at, sources, embedding, terms",
+    "lanes": "written_at, last_operation",
 }
 Work = Callable[[Connection, str, int], Awaitable[None]]
 

@@ -20,13 +20,14 @@ from app.core import lexical
 from app.core.values import Query, Vector
 from app.db import tables
 from app.db.bank import PostgresBank
-from app.db.engine import make_engine, make_sessions
+from app.db.engine import Sessions, make_engine
 from app.db.queries import BankKey
 from app.services import banks, keys
 from app.settings import DatabaseSettings
 from tests.bench.http_client import Connection
 from tests.bench.processes import Measured
 from tests.fixtures.doubles import HashEmbedder
+from tests.fixtures.everything import everything
 
 DIMENSION, CLUSTERS, WORDS, SPREAD = 384, 200, 20_000, 0.7
 LIMIT = 60
@@ -68,19 +69,27 @@ def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
+VERSIONS = """
+    INSERT INTO memory_versions
+        (tenant_id, bank_id, memory_id, version, text, speaker, said_at, sources, embedding, terms, valid_from)
+    SELECT tenant_id, bank_id, id, version, text, speaker, said_at, sources, embedding, terms, created_at FROM memories
+    WHERE tenant_id = %(tenant_id)s AND bank_id = %(bank_id)s
+"""
+
+
 async def searches(measured: Measured, size: int, times: int, model: str) -> list[Found]:
     """Fill a bank of that size and search it: dense alone and hybrid, at the database call and over HTTP."""
     engine = make_engine(DatabaseSettings(url=SecretStr(measured.url)))
     connection = Connection(measured.port)
     name = f"search-{size}"
     try:
-        sessions = make_sessions(engine)
+        sessions = Sessions(engine)
         tenant = await keys.default_tenant(sessions)
-        async with sessions.begin() as session:
+        async with everything(sessions) as session:
             key = await banks.open_bank(session, tenant, name, HashEmbedder(model))
         texts = Texts(size)
         fill(measured.url, key, size, texts)
-        async with sessions.begin() as session:
+        async with everything(sessions) as session:
             await session.execute(update(tables.banks).where(tables.banks.c.name == name).values(turn_count=size))
             assert await session.scalar(select(tables.banks.c.turn_count).where(tables.banks.c.name == name)) == size
         bank = PostgresBank(sessions, key)
@@ -134,7 +143,9 @@ def fill(url: str, key: BankKey, size: int, texts: Texts) -> None:
                 for start in range(0, size, 1000):
                     for vector in texts.vectors(min(1000, size - start)):
                         copy.write_row(row(key, texts.text(), vector))
-        connection.execute("VACUUM ANALYZE memories")
+        # What is found is what an answer stands on, and that has its versions.
+        connection.execute(VERSIONS.encode(), {"tenant_id": key.tenant_id, "bank_id": key.bank_id})
+        connection.execute("VACUUM ANALYZE memories, memory_versions")
 
 
 def row(key: BankKey, text: str, vector: Vector) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ import uvicorn
 from app.cli import run, start_logging
 from app.core.ports import Completer
 from app.core.values import Role
-from app.db.engine import make_engine, make_sessions
+from app.db.engine import Sessions, make_engine
 from app.main import create_app, http_completers
 from app.services.service import Service
 from app.serving import serve
@@ -31,7 +31,7 @@ async def with_hashed_embedder(settings: Settings) -> AsyncIterator[Service]:
         for role, completer in http_completers(settings.llm).items():
             stack.push_async_callback(completer.aclose)
             completers[role] = completer
-        yield Service(settings, make_sessions(engine), completers, HashEmbedder())
+        yield Service(settings, Sessions(engine), completers, HashEmbedder())
 
 
 async def serve_hashed(settings: Settings) -> None:

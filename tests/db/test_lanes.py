@@ -17,6 +17,7 @@ from app.db.lanes import LeaseLost
 from app.db.queries import BankKey, in_bank
 from tests.fixtures.banks import make_bank, make_turn, write_turns
 from tests.fixtures.database import make_tenant
+from tests.fixtures.everything import everything
 
 LONG = 600.0
 """Seconds that no test takes: a lease or a delay of this length lasts; one of no seconds is over at once."""
@@ -30,41 +31,41 @@ async def key(sessions: Sessions) -> BankKey:
 async def _post(sessions: Sessions, key: BankKey, *texts: str, ingestion_id: UUID | None = None) -> UUID:
     """Store turns and put them into the inbox, as one ingestion."""
     posted = ingestion_id or uuid4()
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.enqueue(session, key, posted, await write_turns(session, key, [make_turn(t) for t in texts]))
     return posted
 
 
 async def _claim(sessions: Sessions, seconds: float = LONG) -> tuple[BankKey | None, UUID]:
     owner = uuid4()
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         claimed = await lanes.claim(session, owner, seconds)
         return (claimed[0] if claimed else None), owner
 
 
 async def _release(sessions: Sessions, key: BankKey, owner: UUID) -> None:
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.release(session, key, owner)
 
 
 async def _waiting(sessions: Sessions, key: BankKey, limit: int = 100) -> list[lanes.InboxItem]:
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         return await lanes.waiting(session, key, limit)
 
 
 async def _finish(sessions: Sessions, key: BankKey, owner: UUID, position: int) -> None:
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.hold(session, key, owner)
         await lanes.finish(session, key, position)
 
 
 async def _run_at(sessions: Sessions, key: BankKey) -> object:
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         return await session.scalar(select(tables.lanes.c.run_at).where(in_bank(tables.lanes, key)))
 
 
 async def _seconds_to_next(sessions: Sessions) -> float | None:
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         return await lanes.seconds_to_next(session)
 
 
@@ -110,14 +111,14 @@ async def test_a_bank_whose_lease_ran_out_goes_to_another(sessions: Sessions, ke
     assert claimed == key
     for step in _steps(late):
         with pytest.raises(LeaseLost):
-            async with sessions.begin() as session:
+            async with everything(sessions) as session:
                 await step(session, key)
     await _release(sessions, key, late)
     assert (await _claim(sessions))[0] is None, "a late release must not free another worker's bank"
     await _finish(sessions, key, owner, 1)
 
 
-def _steps(owner: UUID) -> list[Callable[[AsyncSession, BankKey], Awaitable[None]]]:
+def _steps(owner: UUID) -> list[Callable[[AsyncSession, BankKey], Awaitable[object]]]:
     return [
         lambda session, key: lanes.hold(session, key, owner),
         lambda session, key: lanes.extend(session, key, owner, LONG),
@@ -127,10 +128,10 @@ def _steps(owner: UUID) -> list[Callable[[AsyncSession, BankKey], Awaitable[None
 async def test_freeing_all_ends_the_leases_of_workers_that_are_gone(sessions: Sessions, key: BankKey) -> None:
     await _post(sessions, key, "one")
     _, gone = await _claim(sessions)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.free_all(session)
     assert (await _claim(sessions))[0] == key
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         with pytest.raises(LeaseLost):
             await lanes.hold(session, key, gone)
 
@@ -140,7 +141,7 @@ async def test_a_lease_that_ran_out_is_lost_though_nobody_took_it(sessions: Sess
     _, owner = await _claim(sessions, 0.0)
     for step in _steps(owner):
         with pytest.raises(LeaseLost):
-            async with sessions.begin() as session:
+            async with everything(sessions) as session:
                 await step(session, key)
 
 
@@ -148,18 +149,18 @@ async def test_a_stranger_holds_nothing(sessions: Sessions, key: BankKey) -> Non
     await _post(sessions, key, "One.")
     for step in _steps(uuid4()):
         with pytest.raises(LeaseLost):
-            async with sessions.begin() as session:
+            async with everything(sessions) as session:
                 await step(session, key)
 
 
 async def test_extending_keeps_the_lease(sessions: Sessions, key: BankKey) -> None:
     await _post(sessions, key, "One.")
     _, owner = await _claim(sessions, LONG)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.extend(session, key, owner, 2 * LONG)
     seconds = await _seconds_to_next(sessions)
     assert seconds is not None and seconds > LONG
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.hold(session, key, owner)
 
 
@@ -168,7 +169,7 @@ async def test_while_a_lane_is_held_nobody_claims_it_even_when_its_lease_runs_ou
 ) -> None:
     await _post(sessions, key, "One.")
     _, owner = await _claim(sessions)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.hold(session, key, owner)
         lease_over = update(tables.lanes).values(lease_until=tables.lanes.c.run_at)
         await session.execute(lease_over)
@@ -193,7 +194,7 @@ async def test_only_turns_of_the_bank_wait_in_it(sessions: Sessions, key: BankKe
     await _post(sessions, key, "Mine.")
     await _post(sessions, other, "Theirs.")
     assert [item.turn.text for item in await _waiting(sessions, key)] == ["Mine."]
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         assert await lanes.waiting_count(session, other) == 1
 
 
@@ -210,7 +211,7 @@ async def test_a_postponed_turn_holds_up_the_later_ones_of_its_bank_alone(sessio
     other = await make_bank(sessions, key.tenant_id, "other")
     await _post(sessions, key, "One.", "Two.")
     _, owner = await _claim(sessions)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.postpone(session, key, (await lanes.waiting(session, key, 1))[0], LONG, RuntimeError("x" * 5000))
     first, second = await _waiting(sessions, key)
     assert (first.position, first.due, first.attempts) == (1, False, 1)
@@ -226,7 +227,7 @@ async def test_a_postponed_turn_holds_up_the_later_ones_of_its_bank_alone(sessio
 async def test_new_turns_wake_a_bank_but_do_not_overtake_its_postponed_head(sessions: Sessions, key: BankKey) -> None:
     await _post(sessions, key, "One.")
     _, owner = await _claim(sessions)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.postpone(session, key, (await lanes.waiting(session, key, 1))[0], LONG, RuntimeError())
     await _release(sessions, key, owner)
     await _post(sessions, key, "Two.")
@@ -241,7 +242,7 @@ async def test_an_error_is_noted_in_short_and_forgotten_with_success(sessions: S
     await _post(sessions, key, "One.")
     _, owner = await _claim(sessions)
     noted = select(tables.inbox.c.state, tables.inbox.c.error_type, tables.inbox.c.error)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         item = (await lanes.waiting(session, key, 1))[0]
         await lanes.postpone(session, key, item, 0.0, ValueError("y" * 5000))
         assert tuple((await session.execute(noted)).one()) == ("retrying", "ValueError", "y" * 1000)
@@ -253,7 +254,7 @@ async def test_an_error_is_noted_in_short_and_forgotten_with_success(sessions: S
 async def test_an_extraction_is_kept_for_the_next_try(sessions: Sessions, key: BankKey) -> None:
     await _post(sessions, key, "One.")
     kept = {"facts": [{"text": "naïve 名前 🙂"}], "n": None}
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await lanes.keep_extraction(session, key, 1, kept)
     assert (await _waiting(sessions, key))[0].extraction == kept
 
@@ -293,21 +294,21 @@ async def test_a_turn_posted_while_a_bank_is_given_back_is_not_forgotten(session
 async def test_failed_turns_of_an_ingestion_wait_again(sessions: Sessions, key: BankKey) -> None:
     mine, theirs = await _post(sessions, key, "One.", "Two."), await _post(sessions, key, "Three.")
     _, owner = await _claim(sessions)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         first, second, third = await lanes.waiting(session, key, 3)
         await lanes.set_aside(session, key, first, RuntimeError("no"))
         await lanes.finish(session, key, second.position)
         await lanes.set_aside(session, key, third, RuntimeError("no"))
     await _release(sessions, key, owner)
     assert await _waiting(sessions, key) == []
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         assert await lanes.retry_failed(session, key, mine) == 1
         assert await lanes.retry_failed(session, key, mine) == 0
         assert await lanes.retry_failed(session, key, uuid4()) == 0
     (again,) = await _waiting(sessions, key)
     assert (again.position, again.attempts, again.due) == (first.position, 0, True)
     assert (await _claim(sessions))[0] == key
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         assert await lanes.retry_failed(session, key, theirs) == 1
 
 
@@ -315,9 +316,9 @@ async def test_a_bank_that_was_deleted_meanwhile_is_a_lost_lease(sessions: Sessi
     await _post(sessions, key, "One.")
     _, owner = await _claim(sessions)
     item = (await _waiting(sessions, key))[0]
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await session.execute(delete(tables.banks).where(tables.banks.c.id == key.bank_id))
-    steps: list[Callable[[AsyncSession, BankKey], Awaitable[None]]] = [
+    steps: list[Callable[[AsyncSession, BankKey], Awaitable[object]]] = [
         *_steps(owner),
         lambda session, key: lanes.finish(session, key, 1),
         lambda session, key: lanes.keep_extraction(session, key, 1, {}),
@@ -326,7 +327,7 @@ async def test_a_bank_that_was_deleted_meanwhile_is_a_lost_lease(sessions: Sessi
     ]
     for step in steps:
         with pytest.raises(LeaseLost):
-            async with sessions.begin() as session:
+            async with everything(sessions) as session:
                 await step(session, key)
     await _release(sessions, key, owner)
     assert await _seconds_to_next(sessions) is None
@@ -334,7 +335,7 @@ async def test_a_bank_that_was_deleted_meanwhile_is_a_lost_lease(sessions: Sessi
 
 async def test_the_turns_before_a_position_come_oldest_first(sessions: Sessions, key: BankKey) -> None:
     await _post(sessions, key, "One.", "Two.", "Three.", "Four.")
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         items = await lanes.waiting(session, key, 4, context=2)
         without = await lanes.waiting(session, key, 4)
     before = [[turn.text for turn in item.before] for item in items]

@@ -31,6 +31,7 @@ from tests.fixtures.banks import (
     revising,
 )
 from tests.fixtures.database import make_tenant
+from tests.fixtures.everything import everything
 
 BUDDY, SCOUT = "Alice adopted a dog named Buddy.", "Alice adopted a dog named Scout."
 LONGEST_SPEAKER = "🙂" * 100
@@ -81,7 +82,7 @@ async def test_deleting_a_bank_deletes_all_of_it_and_nothing_else(sessions: Sess
         await bank.hear([make_turn()])
         (memory,) = await remember(bank, BUDDY)
         await bank.apply(Changes(revisions=(revising(memory, SCOUT),)))
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await session.execute(delete(tables.banks).where(tables.banks.c.id == gone.bank_id))
         for table in (tables.memories, tables.memory_versions, tables.turns, tables.speakers):
             left = set(await session.scalars(select(table.c.bank_id)))
@@ -128,7 +129,7 @@ async def test_stored_index_forms_are_whole_numbers(sessions: Sessions) -> None:
     terms = {0: 1.0, 5: 1743.0, DIMENSION - 1: 2200.0}
     dense = np.asarray([0.6, -0.8, 0.0], dtype=np.float32)
     await bank.apply(Changes(adds=(adding("x", forms=Embedded(dense=dense, terms=terms)),)))
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         row = (await session.execute(select(tables.memories.c.embedding, tables.memories.c.terms))).one()
     assert list(row.embedding) == [1229.0, -1638.0, 0.0]
     assert dict(zip(row.terms.indices(), row.terms.values(), strict=True)) == terms
@@ -158,16 +159,18 @@ async def _fill(sessions: Sessions, keys: list[BankKey]) -> None:
         }
         for number, form in enumerate(forms)
     ]
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         await session.execute(seed)
         await session.execute(text("INSERT INTO seed VALUES (:n, :said, :embedding, :terms)"), values)
         for _ in range(MANY_MEMORIES // 200 + 1):
             for key in keys:
                 await session.execute(COPY_SEED, key._asdict())
-    engine: AsyncEngine = sessions.kw["bind"]
+    engine: AsyncEngine = sessions.engine
     async with engine.connect() as connection:
         outside = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await outside.execute(text("SET ROLE NONE"))
         await outside.execute(text("VACUUM ANALYZE"))
+        await outside.execute(text("RESET ROLE"))
 
 
 async def _plans_of_recall(sessions: Sessions, key: BankKey, speaker: str | None) -> list[dict[str, Any]]:
@@ -177,8 +180,8 @@ async def _plans_of_recall(sessions: Sessions, key: BankKey, speaker: str | None
     def note(connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         ran.append((statement, parameters))
 
-    engine: AsyncEngine = sessions.kw["bind"]
-    async with sessions.begin() as session:
+    engine: AsyncEngine = sessions.engine
+    async with sessions.begin(key.tenant_id) as session:
         event.listen(engine.sync_engine, "before_cursor_execute", note)
         await queries.recall_ids(session, key, asking("Which dog 3?"), 60, speaker)
         event.remove(engine.sync_engine, "before_cursor_execute", note)
@@ -200,7 +203,7 @@ async def test_both_arms_are_searched_by_their_index_alone(sessions: Sessions) -
     tenant = await make_tenant(sessions)
     keys = [await make_bank(sessions, tenant, f"bank {number}") for number in range(MANY_BANKS)]
     await _fill(sessions, keys)
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         held = await session.scalar(select(func.count()).where(queries.live(keys[2])))
     assert held is not None and held >= MANY_MEMORIES
     for speaker in (None, "Alice"):

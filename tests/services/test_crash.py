@@ -26,6 +26,7 @@ from app.services.service import Service
 from app.settings import Settings
 from tests.fixtures.database import make_tenant
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from tests.fixtures.everything import everything
 from tests.fixtures.ingesting import (
     WatchingCompleter,
     bought,
@@ -52,7 +53,7 @@ async def post_everything(service: Service, tenant: UUID) -> Posted:
 
 async def done_count(service: Service) -> int:
     statement = select(func.count()).select_from(tables.inbox).where(tables.inbox.c.state == "done")
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         return await session.scalar(statement) or 0
 
 
@@ -133,7 +134,7 @@ async def stopped_between_transactions(service: Service, process: subprocess.Pop
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
     )
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         if not await session.scalar(statement):
             return True
     process.send_signal(signal.SIGCONT)
@@ -191,7 +192,7 @@ async def test_a_crash_of_postgres_in_the_middle_is_survived(on_own_postgres: Se
 async def crash(service: Service) -> None:
     """Kill one backend, upon which Postgres ends every connection and recovers as after a power cut."""
     with contextlib.suppress(*DATABASE_AWAY):
-        async with service.sessions.begin() as session:
+        async with everything(service.sessions) as session:
             backend = await session.scalar(select(func.pg_backend_pid()))
             assert backend
             os.kill(backend, signal.SIGKILL)

@@ -14,6 +14,7 @@ from app.services import banks, ingest
 from app.services.ingest import NewTurn, State, state_of
 from app.services.service import Service
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from tests.fixtures.everything import everything
 from tests.fixtures.ingesting import (
     bought,
     ended,
@@ -50,7 +51,7 @@ async def test_a_post_is_durable_with_its_place_in_the_inbox(service: Service, t
     assert [turn.turn_id for turn in read.turns] == list(accepted.turn_ids)
     assert read.state is State.QUEUED
     assert [turn.text for turn in await service.bank(key).turns(accepted.turn_ids)] == [t.text for t in numbered(3)]
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         assert await lanes.waiting_count(session, key) == 3
 
 
@@ -84,7 +85,7 @@ async def test_posts_at_once_get_positions_without_gap_and_keep_each_post_togeth
     posts = [[said(f"I bought item number {100 * p + n}.") for n in range(5)] for p in range(8)]
     await asyncio.gather(*(ingest.accept(service, tenant, "one", turns) for turns in posts))
     key = await banks.find_bank(service.sessions, tenant, "one")
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         statement = select(tables.turns).where(in_bank(tables.turns, key)).order_by(tables.turns.c.position)
         rows = (await session.execute(statement)).all()
     assert [row.position for row in rows] == list(range(1, 41))
@@ -100,7 +101,7 @@ async def test_posts_at_once_to_a_bank_that_is_worked_on_all_become_memories(ser
         key = await banks.find_bank(service.sessions, tenant, "one")
 
         async def all_done() -> bool:
-            async with service.sessions.begin() as session:
+            async with everything(service.sessions) as session:
                 return await lanes.waiting_count(session, key) == 0
 
         await until(all_done)

@@ -8,10 +8,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from app.core.errors import InvalidInput, Unauthenticated
+from app.core.errors import InvalidInput, Unauthenticated, UnknownKey
 from app.db import tables
 from app.db.engine import Sessions
 from app.services import keys
+from tests.fixtures.everything import everything
 from tests.fixtures.rows import count_rows
 
 
@@ -30,7 +31,7 @@ async def test_keys_are_long_and_never_the_same(sessions: Sessions) -> None:
 
 async def test_only_a_hash_is_stored(sessions: Sessions) -> None:
     made = await keys.create(sessions, "acme", "a")
-    async with sessions.begin() as session:
+    async with everything(sessions) as session:
         digest = await session.scalar(select(tables.api_keys.c.digest))
     assert digest == hashlib.sha256(made.secret.encode()).digest()
 
@@ -63,7 +64,7 @@ async def test_keys_that_nobody_made_open_nothing(sessions: Sessions) -> None:
 
 
 async def test_a_key_that_does_not_exist_cannot_be_revoked(sessions: Sessions) -> None:
-    with pytest.raises(keys.UnknownKey):
+    with pytest.raises(UnknownKey):
         await keys.revoke(sessions, uuid4())
 
 

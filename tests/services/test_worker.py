@@ -15,6 +15,7 @@ from app.services import banks, work
 from app.services.ingest import State
 from app.services.service import Service
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from tests.fixtures.everything import everything
 from tests.fixtures.ingesting import (
     WatchingCompleter,
     bought,
@@ -105,22 +106,22 @@ async def test_two_banks_are_worked_on_side_by_side(remade: Remake, tenant: UUID
 async def test_a_leased_bank_is_not_claimed_until_its_lease_runs_out(service: Service, tenant: UUID) -> None:
     key, _ = await post(service, tenant, "one", numbered(1))
     first, second = uuid4(), uuid4()
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         assert await lanes.claim(session, first, LEASE) == [key]
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         assert await lanes.claim(session, second, LEASE) == []
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         await lanes.release(session, key, second)
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         assert await lanes.claim(session, second, LEASE) == []
         await lanes.extend(session, key, first, 0)
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         assert await lanes.claim(session, second, LEASE) == [key]
     with pytest.raises(LeaseLost):
-        async with service.sessions.begin() as session:
+        async with everything(service.sessions) as session:
             await lanes.hold(session, key, first)
     with pytest.raises(LeaseLost):
-        async with service.sessions.begin() as session:
+        async with everything(service.sessions) as session:
             await lanes.extend(session, key, first, LEASE)
 
 
@@ -128,7 +129,7 @@ async def test_many_claims_at_once_give_each_bank_to_one(service: Service, tenan
     keys = {(await post(service, tenant, f"bank{n}", numbered(1)))[0] for n in range(6)}
 
     async def claim(count: int) -> list[BankKey]:
-        async with service.sessions.begin() as session:
+        async with everything(service.sessions) as session:
             return await lanes.claim(session, uuid4(), LEASE, count)
 
     claimed = [key for some in await asyncio.gather(*(claim(n % 3 + 1) for n in range(18))) for key in some]
@@ -221,11 +222,11 @@ async def test_a_turn_posted_while_its_bank_is_given_back_is_not_forgotten(remad
 async def test_posting_to_a_bank_while_its_turn_is_applied_ends_in_no_deadlock(service: Service, tenant: UUID) -> None:
     key, _ = await post(service, tenant, "one", numbered(1))
     owner = uuid4()
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         await lanes.claim(session, owner, LEASE)
         (item,) = await lanes.waiting(session, key, 1)
     extraction = await work.extract(service, key, item)
-    async with service.sessions.begin() as posting:
+    async with everything(service.sessions) as posting:
         await posting.execute(select(tables.banks).where(tables.banks.c.id == key.bank_id).with_for_update())
         applying = asyncio.create_task(work.decide_and_apply(service, key, item, extraction, owner))
         await until(lambda: somebody_waits_for_a_lock(service))
@@ -236,9 +237,9 @@ async def test_posting_to_a_bank_while_its_turn_is_applied_ends_in_no_deadlock(s
 
 async def test_deleting_a_bank_while_facts_are_kept_ends_in_no_deadlock(service: Service, tenant: UUID) -> None:
     key, _ = await post(service, tenant, "one", numbered(1))
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         (item,) = await lanes.waiting(session, key, 1)
-    async with service.sessions.begin() as holding:
+    async with everything(service.sessions) as holding:
         await holding.execute(select(tables.inbox).where(tables.inbox.c.bank_id == key.bank_id).with_for_update())
         extracting = asyncio.create_task(work.extract(service, key, item))
         await until(lambda: somebody_waits_for_a_lock(service))
@@ -251,7 +252,7 @@ async def test_deleting_a_bank_while_facts_are_kept_ends_in_no_deadlock(service:
 
 async def somebody_waits_for_a_lock(service: Service, count: int = 1) -> bool:
     statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         connection = await session.connection()
         return int((await connection.exec_driver_sql(statement)).scalar_one()) >= count
 
@@ -324,7 +325,7 @@ async def test_a_turn_takes_two_model_calls_and_two_embedding_calls_at_most_and_
 async def test_a_turn_takes_few_statements(remade: Remake, tenant: UUID) -> None:
     service, turns = remade(poll_seconds=60), 40
     statements: list[str] = []
-    engine = service.sessions.kw["bind"].sync_engine
+    engine = service.sessions.engine.sync_engine
     key, _ = await post(service, tenant, "one", numbered(turns))
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
 
@@ -335,6 +336,7 @@ async def test_a_turn_takes_few_statements(remade: Remake, tenant: UUID) -> None
     asked_by_the_test: list[int] = []
     async with working(service):
         await until(given_back)
-    each = (len(statements) - len(asked_by_the_test)) / turns
+    # Each look of the test's own sets its role first.
+    each = (len(statements) - 2 * len(asked_by_the_test)) / turns
     print(f"{each:.1f} statements a turn of one fact")
-    assert each <= 13
+    assert each <= 21

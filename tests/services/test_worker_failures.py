@@ -17,6 +17,7 @@ from app.services import ingest
 from app.services.ingest import State
 from app.services.service import Service
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter, decisions
+from tests.fixtures.everything import everything
 from tests.fixtures.ingesting import (
     FailingCompleter,
     RawCompleter,
@@ -73,7 +74,7 @@ async def test_facts_once_extracted_are_not_asked_for_again(remade: Remake, tena
 
 async def tried(service: Service, key: Any, times: int) -> bool:
     statement = select(func.max(tables.inbox.c.attempts)).where(tables.inbox.c.bank_id == key.bank_id)
-    async with service.sessions.begin() as session:
+    async with everything(service.sessions) as session:
         return (await session.scalar(statement) or 0) >= times
 
 
@@ -216,7 +217,7 @@ async def test_a_memory_changed_between_recall_and_apply_is_planned_again_once(r
 async def test_memories_that_change_all_the_time_make_the_turn_retry_visibly(remade: Remake, tenant: UUID) -> None:
     async def interfere(prompt: Prompt) -> None:
         if prompt.role is Role.MANAGER and "number 1" in prompt.messages[-1].content:
-            async with service.sessions.begin() as session:
+            async with everything(service.sessions) as session:
                 bump = update(tables.memories).values(version=tables.memories.c.version + 1)
                 await session.execute(bump.where(tables.memories.c.bank_id == key.bank_id))
 
@@ -252,10 +253,10 @@ async def test_an_embedder_of_another_size_is_a_clear_error_of_the_turn(remade: 
 async def test_the_worker_outlives_a_database_that_refuses_its_statements(remade: Remake, tenant: UUID) -> None:
     service = remade(poll_seconds=0.1)
     async with working(service):
-        async with service.sessions.begin() as session:
+        async with everything(service.sessions) as session:
             await session.execute(text("ALTER TABLE lanes RENAME TO hidden"))
         await asyncio.sleep(0.5)
-        async with service.sessions.begin() as session:
+        async with everything(service.sessions) as session:
             await session.execute(text("ALTER TABLE hidden RENAME TO lanes"))
         key, accepted = await post(service, tenant, "one", numbered(1))
         assert (await ended(service, key, accepted.ingestion_id)).state is State.DONE

@@ -40,6 +40,8 @@ class Decision(Value):
 
     outcome: Outcome
     operations: tuple[Operation, ...] = ()
+    reasoning: str | None = None
+    """What the model wrote before it decided."""
 
 
 class _Add(BaseModel):
@@ -98,7 +100,8 @@ def parse(reply: str, facts: int, memories: int) -> Decision:
         operations += [_operation(number, one) for one in decided[:MAX_OPERATIONS_PER_FACT]]
     if any(o.memory is not None and not 1 <= o.memory <= memories for o in operations):
         return Decision(outcome=Outcome.MALFORMED)
-    return Decision(outcome=Outcome.DECIDED, operations=tuple(operations))
+    reasoning = replies.clean(str(read["reasoning"]))[:MAX_REASONING] if "reasoning" in read else None
+    return Decision(outcome=Outcome.DECIDED, operations=tuple(operations), reasoning=reasoning)
 
 
 def _operation(fact: int, decided: _Add | _Noop | _Update | _Delete) -> Operation:
