@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-from app.api.dependencies import BankOf, ServiceOf
+from app.api.dependencies import REPLAYED, BankOf, OnceOf, ServiceOf, note_replay
 from app.api.openapi import OF_BANK, OF_MODEL, WITH_BODY, problems
 from app.api.schemas import Question
 from app.services import answer
@@ -15,10 +15,18 @@ from app.services.answer import Answered
 router = APIRouter(prefix="/v1/banks/{bank}", tags=["answers"], responses=problems(401, 503, *OF_BANK))
 
 
-@router.post("/answer", operation_id="answer_question", responses=problems(429, *WITH_BODY, *OF_MODEL))
-async def answer_question(body: Question, key: BankOf, service: ServiceOf) -> Answered:
+@router.post(
+    "/answer",
+    operation_id="answer_question",
+    responses={200: {"headers": REPLAYED}} | problems(429, *WITH_BODY, *OF_MODEL),
+)
+async def answer_question(
+    body: Question, key: BankOf, service: ServiceOf, once: OnceOf, response: Response
+) -> Answered:
     """Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it cannot tell."""
-    return await answer.ask(service, key, body.question)
+    answered = await answer.ask(service, key, body.question, once)
+    note_replay(response, once)
+    return answered
 
 
 @router.get("/answers/{answer_id}", operation_id="get_answer")

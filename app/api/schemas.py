@@ -230,12 +230,6 @@ class TurnList(Value):
     """Pass it as `cursor` for the next page; null on the last."""
 
 
-class Retried(Value):
-    """How many failed turns are worked on again."""
-
-    turns: int
-
-
 class Health(Value):
     """State of the service."""
 

@@ -22,11 +22,11 @@ from app.api.dependencies import (
     number_of,
 )
 from app.api.openapi import OF_BANK, WITH_BODY, Responses, problems
-from app.api.schemas import PostedReceipt, PostTurns, Retried, StoredState, TurnList
+from app.api.schemas import PostedReceipt, PostTurns, StoredState, TurnList
 from app.core.errors import InvalidInput
 from app.db.queries import BankKey
 from app.services import banks, ingest
-from app.services.ingest import Ingestion, NewTurn, State
+from app.services.ingest import Ingestion, NewTurn, Retried, State
 from app.services.service import Service
 
 router = APIRouter(prefix="/v1/banks/{bank}", tags=["turns"], responses=problems(401, 503, *OF_BANK))
@@ -103,10 +103,19 @@ async def get_ingestion(
     return await ingest.read(service.sessions, key, ingestion_id)
 
 
-@router.post("/ingestions/{ingestion_id}/retry", status_code=202, operation_id="retry_ingestion")
-async def retry_ingestion(ingestion_id: UUID, key: BankOf, service: ServiceOf) -> Retried:
+@router.post(
+    "/ingestions/{ingestion_id}/retry",
+    status_code=202,
+    operation_id="retry_ingestion",
+    responses={202: {"headers": REPLAYED}},
+)
+async def retry_ingestion(
+    ingestion_id: UUID, key: BankOf, service: ServiceOf, once: OnceOf, response: Response
+) -> Retried:
     """Work on the failed turns of a post again."""
-    return Retried(turns=await ingest.retry(service.sessions, key, ingestion_id))
+    retried = await ingest.retry(service.sessions, key, ingestion_id, once)
+    note_replay(response, once)
+    return retried
 
 
 async def _wait_for(service: Service, key: BankKey, ingestion_id: UUID, seconds: float) -> State:

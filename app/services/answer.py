@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from app.db import queries, tables
 from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank
 from app.llm.embedding import embed_queries
+from app.services.once import Once
 from app.services.service import Service
 from app.services.traces import write_trace
 
@@ -86,12 +88,18 @@ class Answered(Value):
     created_at: datetime
 
 
-async def ask(service: Service, key: BankKey, question: str) -> Answered:
-    """Answer a question. Raises a `ModelError`, or `Overloaded` where too many questions are being answered."""
+async def ask(service: Service, key: BankKey, question: str, once: Once | None = None) -> Answered:
+    """Answer a question. Raises a `ModelError`, or `Overloaded` where too many questions are being answered.
+
+    Two requests under one Idempotency-Key at once may both ask the model; both get the answer that was kept first.
+    """
+    once = once or Once()
+    if (earlier := await once.look(service.sessions, key.tenant_id)) is not None:
+        return Answered.model_validate_json(json.dumps(earlier))
     if service.answering.locked():
         raise errors.Overloaded("The service answers as many questions as it can; ask again later.")
     async with service.answering:
-        return await _ask(service, key, question)
+        return await _ask(service, key, question, once)
 
 
 async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
@@ -105,7 +113,7 @@ async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
     return Answered.model_validate(body)
 
 
-async def _ask(service: Service, key: BankKey, question: str) -> Answered:
+async def _ask(service: Service, key: BankKey, question: str, once: Once) -> Answered:
     started = time.perf_counter()
     asked = await embed_queries(service.embedder, [question], use_lexical=service.settings.retrieval.lexical)
     embedded = time.perf_counter()
@@ -125,8 +133,7 @@ async def _ask(service: Service, key: BankKey, question: str) -> Answered:
             )
         }
     )
-    await _keep(service, key, answered, trace, [candidate.memory for candidate in candidates], turns)
-    return answered
+    return await _keep(service, key, answered, trace, [candidate.memory for candidate in candidates], turns, once)
 
 
 async def _complete(
@@ -196,8 +203,12 @@ async def _keep(
     trace: Trace | None,
     read: Sequence[Memory],
     turns: Sequence[Turn],
-) -> None:
-    """Raises `UnknownBank` where the bank was deleted while it was asked, `ErasedMeanwhile` where a part of it was."""
+    once: Once,
+) -> Answered:
+    """Store the answer, unless another under its Idempotency-Key was first; the one that is stored.
+
+    Raises `UnknownBank` where the bank was deleted while it was asked, `ErasedMeanwhile` where a part of it was.
+    """
     holds = {"memory_ids": [memory.id for memory in read], "turn_ids": [turn.id for turn in turns]}
     row = {
         "id": answered.id,
@@ -207,6 +218,8 @@ async def _keep(
     }
     try:
         async with service.sessions.begin(key.tenant_id) as session:
+            if (earlier := await once.claim(session, key.tenant_id)) is not None:
+                return Answered.model_validate_json(json.dumps(earlier))
             await session.execute(insert(tables.answers).values(**key._asdict(), **row, **holds))
             if not await _still_there(session, key, read, holds["turn_ids"]):
                 raise errors.ErasedMeanwhile()
@@ -220,8 +233,10 @@ async def _keep(
                     turn_ids=holds["turn_ids"],
                     memory_ids=holds["memory_ids"],
                 )
+            await once.keep(session, key.tenant_id, answered, key, holds_text=True)
     except IntegrityError as error:
         raise errors.UnknownBank(key.bank_id) from error
+    return answered
 
 
 async def _still_there(session: AsyncSession, key: BankKey, read: Sequence[Memory], turn_ids: Sequence[UUID]) -> bool:

@@ -183,14 +183,24 @@ async def state(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> State:
     return state_of([State(one) for one in states])
 
 
-async def retry(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> int:
-    """Work on the failed turns again; how many. Raises `UnknownIngestion`, `NothingToRetry`."""
+class Retried(Value):
+    """How many failed turns are worked on again."""
+
+    turns: int
+
+
+async def retry(sessions: Sessions, key: BankKey, ingestion_id: UUID, once: Once | None = None) -> Retried:
+    """Work on the failed turns again. Raises `UnknownIngestion`, `NothingToRetry`."""
+    once = once or Once()
     await state(sessions, key, ingestion_id)
     async with sessions.begin(key.tenant_id) as session:
-        count = await lanes.retry_failed(session, key, ingestion_id)
-    if not count:
-        raise NothingToRetry()
-    return count
+        if (earlier := await once.claim(session, key.tenant_id)) is not None:
+            return Retried.model_validate(earlier)
+        retried = Retried(turns=await lanes.retry_failed(session, key, ingestion_id))
+        if not retried.turns:
+            raise NothingToRetry()
+        await once.keep(session, key.tenant_id, retried, key, holds_text=False)
+    return retried
 
 
 def state_of(turns: Sequence[State]) -> State:

@@ -120,7 +120,7 @@ async def test_failed_turns_can_be_tried_again_in_order(remade: Remake, tenant: 
     async with working(service):
         assert (await ended(service, key, accepted.ingestion_id)).state is State.FAILED
         completer.error = None
-        assert await ingest.retry(service.sessions, key, accepted.ingestion_id) == 5
+        assert (await ingest.retry(service.sessions, key, accepted.ingestion_id)).turns == 5
         done = await ended(service, key, accepted.ingestion_id)
     assert done.state is State.DONE
     assert await memory_texts(service, key) == bought(5)
