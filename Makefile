@@ -6,8 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -q
 MODEL := .models/smollm2-135m-instruct
+# The long storm of `make test-long`.
+CHAOS_SECONDS ?= 700
+CHAOS_KILLS ?= 300
+CHAOS_SEED ?= 1
 
-.PHONY: demo serve test check format test-fast bench vllm-install vllm-cpu openapi settings-doc migrate clean
+.PHONY: demo serve test check format test-fast test-long bench vllm-install vllm-cpu openapi settings-doc migrate clean
 
 demo: $(VENV)/.local
 	$(BIN)/memory-r1 demo
@@ -20,6 +24,10 @@ test: check vllm-install
 
 test-fast: $(VENV)/.dev
 	MEMORY_R1_SKIP_VLLM=1 $(BIN)/python -m pytest -q
+
+# A quarter of an hour in which every process is killed over and over while turns are posted.
+test-long: $(VENV)/.dev
+	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) --kills $(CHAOS_KILLS) --seed $(CHAOS_SEED)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

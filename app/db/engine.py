@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
-from sqlalchemy import text
+from psycopg.errors import IdleInTransactionSessionTimeout
+from sqlalchemy import event, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -25,9 +27,11 @@ _ABANDONED = "-c idle_in_transaction_session_timeout=30s"
 """A process that stops in the middle of a transaction, frozen or cut off, must not keep its row locks for ever."""
 
 _SET_TENANT = text("SELECT set_config('memory_r1.tenant', :tenant, true)")
+_SET_IDLE = text("SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)")
 _BOUND_ROLE = text(
     """
     SELECT NOT (rolsuper OR rolbypassrls) AND NOT EXISTS (SELECT FROM pg_tables WHERE tableowner = current_user)
+        AND NOT pg_has_role(current_user, 'memory_r1_dispatch', 'MEMBER')
     FROM pg_roles WHERE rolname = current_user
     """
 )
@@ -47,6 +51,17 @@ class Sessions:
             await session.execute(_SET_TENANT, {"tenant": str(tenant_id)})
             yield session
 
+    @asynccontextmanager
+    async def snapshot(self, tenant_id: UUID, idle_seconds: float) -> AsyncIterator[AsyncSession]:
+        """A transaction that reads one tenant's rows as they all are at its start, however long that takes; it ends
+        where nothing is asked of it for so many seconds.
+        """
+        async with self._make.begin() as session:
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            await session.execute(_SET_TENANT, {"tenant": str(tenant_id)})
+            await session.execute(_SET_IDLE, {"milliseconds": str(int(idle_seconds * 1000))})
+            yield session
+
     def dispatch(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A transaction of no tenant: it sees no row, and may call the functions that look across tenants."""
         return self._make.begin()
@@ -54,7 +69,7 @@ class Sessions:
 
 def make_engine(settings: DatabaseSettings) -> AsyncEngine:
     """An engine whose plans are made for the actual parameters: a generic plan would not use a bank's partial index."""
-    return create_async_engine(
+    engine = create_async_engine(
         settings.url.get_secret_value(),
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
@@ -66,6 +81,16 @@ def make_engine(settings: DatabaseSettings) -> AsyncEngine:
         },
         hide_parameters=True,
     )
+    event.listen(engine.sync_engine, "handle_error", _name_the_cut_off)
+    return engine
+
+
+def _name_the_cut_off(context: ExceptionContext) -> None:
+    """A connection that Postgres ended because its process had stopped is away, though the driver has another word."""
+    original = context.original_exception
+    if isinstance(original, IdleInTransactionSessionTimeout):
+        context.is_disconnect = True
+        raise OperationalError(context.statement, None, original, hide_parameters=True, connection_invalidated=True)
 
 
 async def check_role(sessions: Sessions) -> None:
@@ -73,7 +98,7 @@ async def check_role(sessions: Sessions) -> None:
     async with sessions.dispatch() as session:
         if not await session.scalar(_BOUND_ROLE):
             raise InvalidInput(
-                "The service's database role is a superuser, may bypass row-level security or owns tables: "
+                "The service's database role is a superuser, may look across tenants or owns tables: "
                 "set MEMORY_R1_DATABASE__ROLE to a member of memory_r1_service that does not."
             )
 
