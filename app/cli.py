@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
@@ -22,10 +24,15 @@ from app.cli_views import Progress, show_answer, show_banks, show_memories
 from app.client import Client, ServiceError
 from app.core.errors import MemoryServiceError
 from app.local.postgres import LocalPostgresError
+from app.services.callers import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, Limits, Scope
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.db.engine import Sessions
+    from app.services.keys import NewKey
+
 cli = typer.Typer(no_args_is_help=True, add_completion=True, help="Memory-R1: a memory service that learns.")
-keys_cli = typer.Typer(no_args_is_help=True, help="API keys: made, listed, revoked.")
+keys_cli = typer.Typer(no_args_is_help=True, help="API keys: made, listed, rotated, revoked.")
 cli.add_typer(keys_cli, name="keys")
 
 out, err = Console(), Console(stderr=True)
@@ -36,6 +43,8 @@ Key = Annotated[str | None, typer.Option(envvar="MEMORY_R1_KEY", help="API key, 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for other programs.")]
 Bank = Annotated[str, typer.Option(help="Name of the bank.")]
 Local = Annotated[bool, typer.Option("--local", help="With an embedded Postgres and a small model in this process.")]
+Tenant = Annotated[str, typer.Option(help="Whose keys.")]
+PositiveLimit = Annotated[int | None, typer.Option(min=1, max=1_000_000_000, help="Without limit if left out.")]
 LOCAL_URL = "http://127.0.0.1:8080"
 
 
@@ -76,8 +85,12 @@ def run(work: Coroutine[Any, Any, Result]) -> Result | None:
         return runner.run(supervised())
 
 
+_MIGRATE_AS_OWNER = "run `memory-r1 migrate` with MEMORY_R1_DATABASE__OWNER_URL, which makes it a member."
+
+
 def explained(error: Exception) -> str | None:
     """One line on an error that a user can act on; None for a fault of ours."""
+    from psycopg.errors import InsufficientPrivilege
     from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
     match error:
@@ -86,6 +99,10 @@ def explained(error: Exception) -> str | None:
         case ValidationError(title="Settings"):
             faults = (f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False))
             return "a setting is out of bounds: " + "; ".join(faults)
+        case OperationalError() if re.search(r'permission denied to set role|role "[^"]*" does not exist', str(error)):
+            return f"the user of MEMORY_R1_DATABASE__URL may not work in MEMORY_R1_DATABASE__ROLE; {_MIGRATE_AS_OWNER}"
+        case ProgrammingError(orig=InsufficientPrivilege()):
+            return f"the user of MEMORY_R1_DATABASE__URL may not read the tables; {_MIGRATE_AS_OWNER}"
         case OperationalError() | ArgumentError():
             return "the database cannot be reached; check MEMORY_R1_DATABASE__URL."
         case ProgrammingError():
@@ -170,7 +187,7 @@ def migrate() -> None:
     """Bring the database to this version's schema."""
     from app.db import migrate as migration
 
-    migration.upgrade(Settings().database.url.get_secret_value())
+    migration.prepare(Settings().database)
     out.print("The database is at this version's schema.")
 
 
@@ -259,37 +276,75 @@ def settings_page() -> None:
 @keys_cli.command("create")
 def create_key(
     name: Annotated[str, typer.Option(help="What the key is for.")],
-    tenant: Annotated[str, typer.Option(help="Whose key it is; made where there is none.")] = "default",
+    tenant: Tenant = "default",
+    scope: Annotated[
+        Scope, typer.Option(help="What it may do; admin holds write, and write holds read.")
+    ] = Scope.ADMIN,
+    bank: Annotated[list[str] | None, typer.Option(help="A bank that it is for; repeat it. All if left out.")] = None,
+    expires_in_days: Annotated[int | None, typer.Option(min=1, max=36_500, help="Never if left out.")] = None,
+    requests_per_minute: PositiveLimit = None,
+    turns_per_day: PositiveLimit = None,
+    questions_per_day: PositiveLimit = None,
     local: Local = False,
 ) -> None:
-    """Make a key. It is shown once and stored as a hash."""
+    """Make a key, and the tenant where there is none. The key is shown once and stored as a hash."""
     from app.services import keys
 
-    made = run(_with_database(local, lambda sessions: keys.create(sessions, tenant, name)))
-    if made is not None:
-        err.print(f"Key {made.id} of tenant {escape(repr(made.tenant))}; it is not shown again:", soft_wrap=True)
-        sys.stdout.write(made.secret + "\n")
+    expires_at = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
+    limits = Limits(
+        requests_per_minute=requests_per_minute, turns_per_day=turns_per_day, questions_per_day=questions_per_day
+    )
+    rights = keys.Rights(scope=scope, banks=tuple(bank) if bank else None, expires_at=expires_at, limits=limits)
+    _show_secret(run(_with_database(local, lambda sessions: keys.create(sessions, tenant, name, rights))))
 
 
 @keys_cli.command("list")
-def list_keys(local: Local = False) -> None:
-    """List keys, without their secrets."""
+def list_keys(tenant: Tenant = "default", local: Local = False) -> None:
+    """List a tenant's keys, without their secrets."""
     from app.services import keys
 
-    table = Table("id", "tenant", "name", "made", "revoked")
-    for one in run(_with_database(local, keys.list_keys)) or []:
-        revoked = f"{one.revoked_at:%Y-%m-%d %H:%M}" if one.revoked_at else ""
-        table.add_row(str(one.id), escape(one.tenant), escape(one.name), f"{one.created_at:%Y-%m-%d %H:%M}", revoked)
+    table = Table("id", "tenant", "name", "scope", "banks", "made", "expires", "revoked")
+    for one in run(_with_database(local, lambda sessions: keys.list_keys(sessions, tenant))) or []:
+        moments = [f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (one.created_at, one.expires_at, one.revoked_at)]
+        banks = "all" if one.banks is None else ", ".join(one.banks)
+        table.add_row(str(one.id), escape(one.tenant), escape(one.name), one.scope.value, escape(banks), *moments)
     out.print(table)
 
 
 @keys_cli.command("revoke")
-def revoke_key(key_id: UUID, local: Local = False) -> None:
+def revoke_key(key_id: UUID, tenant: Tenant = "default", local: Local = False) -> None:
     """Make a key worthless at once."""
     from app.services import keys
 
-    run(_with_database(local, lambda sessions: keys.revoke(sessions, key_id)))
+    async def revoke(sessions: Sessions) -> None:
+        await keys.revoke(sessions, await keys.operator(sessions, tenant), key_id)
+
+    run(_with_database(local, revoke))
     out.print(f"Key {key_id} is revoked.")
+
+
+@keys_cli.command("rotate")
+def rotate_key(
+    key_id: UUID,
+    tenant: Tenant = "default",
+    overlap_seconds: Annotated[
+        int, typer.Option(min=0, max=MAX_OVERLAP_SECONDS, help="For how long the old key stays valid.")
+    ] = DEFAULT_OVERLAP_SECONDS,
+    local: Local = False,
+) -> None:
+    """Make a key with the rights of another, which ends when the overlap has passed."""
+    from app.services import keys
+
+    async def rotate(sessions: Sessions) -> NewKey:
+        return await keys.rotate(sessions, await keys.operator(sessions, tenant), key_id, overlap_seconds)
+
+    _show_secret(run(_with_database(local, rotate)))
+
+
+def _show_secret(made: NewKey | None) -> None:
+    if made is not None:
+        err.print(f"Key {made.id} of tenant {escape(repr(made.tenant))}; it is not shown again:", soft_wrap=True)
+        sys.stdout.write(f"{made.secret}\n")
 
 
 async def _with_database(local: bool, use: Any) -> Any:

@@ -59,7 +59,7 @@ def show_turn(console: Console, turn: dict[str, Any], progress: dict[str, Any]) 
 
 def _operation(operation: dict[str, Any]) -> str:
     kind = f"[{_COLOURS[operation['kind']]}]{operation['kind']:<9}[/]"
-    text = escape(operation["text_after"] or operation["text_before"] or operation["fact"])
+    text = escape(operation["text_after"] or operation["text_before"] or operation["fact"] or "(erased)")
     if operation["verdict"] == "applied":
         note = " [dim](kept, as no other operation held)[/]" if operation["fallback"] else ""
         return f"{kind} {text}{note}"

@@ -9,19 +9,36 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
-from app.api import answers, banks, health, memories, problems, turns
-from app.api.limits import BodyLimit, HeadAsGet
+from app.api import (
+    answers,
+    audit,
+    banks,
+    erasure,
+    health,
+    keys,
+    memories,
+    operations,
+    problems,
+    transfer,
+    turns,
+    webhooks,
+)
+from app.api.dependencies import guard
+from app.api.limits import BodyLimit, HeadAsGet, RequestLimit
 from app.api.openapi import Api
+from app.api.rate_limit import RateLimitHeaders
 from app.core.errors import InvalidInput
 from app.core.ports import Completer
 from app.core.values import Role
+from app.courier import Courier
 from app.db import migrate
 from app.db.engine import Sessions, check_role, make_engine
 from app.llm.completer import HttpCompleter
 from app.llm.embedder import HttpEmbedder, ThreadEmbedder, sentence_transformer
 from app.local.model import ensure_packaged_embedder, hide_progress_bars
+from app.outgoing.sender import WebhookSender
 from app.services.banks import check_embedder
 from app.services.service import Service
 from app.settings import DatabaseSettings, EmbeddingSettings, LlmSettings, Settings
@@ -48,13 +65,17 @@ def create_app(settings: Settings, opened: OpenService | None = None, *, with_wo
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
+        # For every route there is or will be: one that does not ask who calls is closed all the same.
+        dependencies=[Depends(guard)],
     )
     app.state.require_key = requires_key(settings)
-    app.add_middleware(BodyLimit, most=settings.server.max_body_bytes)
+    app.add_middleware(RateLimitHeaders)
+    app.add_middleware(BodyLimit, most=settings.server.max_body_bytes, most_of_file=settings.server.max_import_bytes)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(RequestLimit, most=settings.server.max_requests)
     problems.add_handlers(app)
-    for router in (turns.router, memories.router, answers.router, banks.router, health.router):
-        app.include_router(router)
+    for module in (turns, memories, operations, answers, banks, erasure, transfer, health, keys, audit, webhooks):
+        app.include_router(module.router)
     return app
 
 
@@ -80,6 +101,7 @@ async def open_service(
             completers=completers,
             embedder=embedder,
             answering=asyncio.Semaphore(settings.server.max_answers),
+            transferring=asyncio.Semaphore(settings.server.max_transfers),
         )
         await check_role(service.sessions)
         await check_embedder(service.sessions, embedder)
@@ -94,14 +116,31 @@ async def check_schema(settings: DatabaseSettings) -> None:
 
 @asynccontextmanager
 async def running_worker(service: Service) -> AsyncIterator[Worker]:
-    """A worker for as long as the block runs; a worker that ends by itself is an error."""
+    """A worker, and a courier beside it, for as long as the block runs; one that ends by itself is an error."""
     worker = Worker(service)
-    task = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        await task
+    async with _running_courier(service):
+        task = asyncio.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            await task
+
+
+@asynccontextmanager
+async def _running_courier(service: Service) -> AsyncIterator[None]:
+    chosen = service.settings.webhooks
+    sender = WebhookSender(
+        allow_private=chosen.allow_private_addresses, timeout=chosen.timeout, concurrency=chosen.concurrency
+    )
+    async with sender:
+        courier = Courier(service, sender)
+        task = asyncio.create_task(courier.run())
+        try:
+            yield
+        finally:
+            courier.stop()
+            await task
 
 
 def http_completers(llm: LlmSettings) -> dict[Role, HttpCompleter]:

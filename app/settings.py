@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.agents.answerer import AnswererOptions
@@ -45,12 +45,20 @@ class ServerSettings(Section):
     """Demand an API key; by default only where `host` is not loopback."""
     max_body_bytes: int = Field(4_000_000, ge=1000)
     """Bytes of a request's body."""
+    max_requests: int = Field(1000, ge=1)
+    """Requests under way at once in one process, long waits among them; beyond it they answer 503."""
     max_turns: int = Field(1000, ge=1, le=10_000)
     """Turns in one post."""
     max_waiting_turns: int = Field(100_000, ge=1)
     """Turns of one bank that wait to be worked on; beyond it a post answers 429."""
     max_answers: int = Field(64, ge=1)
     """Questions answered at once by one process; beyond it `/answer` answers 429."""
+    max_transfers: int = Field(2, ge=1)
+    """Banks exported and imported at once by one process; beyond it `/export` and `/import` answer 429."""
+    transfer_seconds: float = Field(600, gt=0)
+    """Seconds for sending an export, or for receiving the file of an import; a slower client is cut off."""
+    max_import_bytes: int = Field(256_000_000, ge=1000)
+    """Bytes of a file that is imported."""
 
 
 class RoleSettings(Section):
@@ -141,6 +149,38 @@ class WorkerSettings(Section):
     """Longest wait between tries."""
 
 
+class WebhookSettings(Section):
+    allow_private_addresses: bool = False
+    """Let webhooks call loopback and private addresses, also without TLS. Leave it off where tenants are strangers."""
+    timeout: float = Field(15, gt=0, le=60)
+    """Seconds that a receiver has to answer."""
+    concurrency: int = Field(100, ge=1, le=1000)
+    """Webhooks sent at once by one process."""
+    per_webhook: int = Field(4, ge=1, le=100)
+    """Of them, to one receiver."""
+    lease_seconds: float = Field(60, ge=1)
+    """A delivery whose sender is silent for so long is sent again by another."""
+    poll_seconds: float = Field(5, gt=0)
+    """Longest wait for an event that no notification announced."""
+    max_webhooks: int = Field(20, ge=1, le=200)
+    """Webhooks of one tenant."""
+    disable_after_days: float = Field(5, gt=0)
+    """A webhook that failed for so long, without any success, is disabled."""
+    keep_events_days: float = Field(7, gt=0)
+    """How long events that wait for no delivery are kept, with the log of their deliveries."""
+
+    @model_validator(mode="after")
+    def _leases_outlast_attempts(self) -> Self:
+        if self.lease_seconds <= self.timeout + 1:
+            raise ValueError("lease_seconds must be more than timeout and one second")
+        return self
+
+
+class RequestSettings(Section):
+    keep_hours: float = Field(72, gt=0)
+    """How long an Idempotency-Key is remembered with its response."""
+
+
 class TraceSettings(Section):
     store: bool = True
     """Keep each agent run (messages and reply), for provenance and training."""
@@ -186,6 +226,8 @@ class Settings(BaseSettings):
     manager: ManagerOptions = ManagerOptions()
     answerer: AnswererOptions = AnswererOptions()
     worker: WorkerSettings = WorkerSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    requests: RequestSettings = RequestSettings()
     traces: TraceSettings = TraceSettings()
     log: LogSettings = LogSettings()
     local: LocalSettings = LocalSettings()

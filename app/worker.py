@@ -10,15 +10,14 @@ import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
-import psycopg
-
 from app.core import errors
 from app.core.agents.extractor import Extraction
 from app.db import lanes
-from app.db.engine import DATABASE_AWAY, driver_url
+from app.db.engine import DATABASE_AWAY
 from app.db.lanes import InboxItem, LeaseLost
+from app.db.notices import wake_on
 from app.db.queries import BankKey
-from app.services import work
+from app.services import banks, events, work
 from app.services.service import Service
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`; then finish nothing new, give the banks back and return."""
-        listener = asyncio.create_task(self._listen())
+        listener = asyncio.create_task(wake_on(self._service.settings.database, lanes.CHANNEL, self._wake))
         try:
             while not self._stopping:
                 self._wake.clear()
@@ -93,19 +92,6 @@ class Worker:
     async def _sleep(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(SHORTEST_SLEEP, self._next_look))
-
-    async def _listen(self) -> None:
-        """Wake up on notifications; polling covers for the time without a connection."""
-        url = driver_url(self._service.settings.database)
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {lanes.CHANNEL}")
-                    self._wake.set()
-                    async for _ in connection.notifies():
-                        self._wake.set()
-            except (psycopg.Error, OSError):
-                await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _work_on(self, key: BankKey, owner: UUID) -> None:
         """Drain a bank under its lease, and give it back whatever happens."""
@@ -165,6 +151,10 @@ class _Lane:
         try:
             items = await self._waiting()
             more = len(items) == self._settings.prefetch
+            mismatch = await banks.mismatch(self._service.sessions, self._key, self._service.embedder)
+            if mismatch is not None and items and items[0].due:
+                await self._failed(items[0], mismatch)
+                return
             while items and items[0].due:
                 self._extract_ahead(items)
                 if not await self._take(items[0]):
@@ -208,7 +198,9 @@ class _Lane:
         async with self._service.sessions.begin(self._key.tenant_id) as session:
             await lanes.hold(session, self._key, self._owner)
             if item.attempts + 1 >= self._most_attempts(error):
-                return await lanes.set_aside(session, self._key, item, error)
+                goes_on = await lanes.set_aside(session, self._key, item, error)
+                await events.ingestion_ended(session, self._key, item.ingestion_id, item.position)
+                return goes_on
             await lanes.postpone(session, self._key, item, self._backoff(item.attempts), error)
             return False
 
@@ -216,7 +208,7 @@ class _Lane:
         match error:
             case errors.ModelRefused():
                 return 1
-            case errors.ModelError(retryable=True) | errors.StaleMemory():
+            case errors.ModelError(retryable=True) | errors.StaleMemory() | errors.EmbeddingMismatch():
                 return self._settings.max_attempts
             case _:
                 return min(MAX_REPLY_ATTEMPTS, self._settings.max_attempts)

@@ -24,9 +24,11 @@ def main() -> None:
     if not url:
         raise SystemExit("Set MEMORY_R1_DATABASE__URL and run `memory-r1 migrate`.")
     engine = create_engine(url, hide_parameters=True)
-    with engine.connect() as connection:
-        _run(connection)
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            _run(connection)
+    finally:
+        engine.dispose()
 
 
 main()

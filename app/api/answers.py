@@ -6,25 +6,27 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.api.dependencies import REPLAYED, BankOf, OnceOf, ServiceOf, note_replay
-from app.api.openapi import OF_BANK, OF_MODEL, WITH_BODY, problems
+from app.api.dependencies import REPLAYED, BankOf, CallerOf, OnceOf, ServiceOf, note_replay
+from app.api.openapi import OF_BANK, OF_MODEL, WITH_BODY, Responses, problems
 from app.api.schemas import Question
 from app.services import answer
 from app.services.answer import Answered
 
 router = APIRouter(prefix="/v1/banks/{bank}", tags=["answers"], responses=problems(401, 503, *OF_BANK))
 
+_ANSWERED: Responses = {200: {"headers": REPLAYED}}
+
 
 @router.post(
     "/answer",
     operation_id="answer_question",
-    responses={200: {"headers": REPLAYED}} | problems(429, *WITH_BODY, *OF_MODEL),
+    responses=_ANSWERED | problems(429, *WITH_BODY, *OF_MODEL),
 )
 async def answer_question(
-    body: Question, key: BankOf, service: ServiceOf, once: OnceOf, response: Response
+    body: Question, key: BankOf, caller: CallerOf, service: ServiceOf, once: OnceOf, response: Response
 ) -> Answered:
     """Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it cannot tell."""
-    answered = await answer.ask(service, key, body.question, once)
+    answered = await answer.ask(service, key, body.question, once, caller, body.as_of)
     note_replay(response, once)
     return answered
 

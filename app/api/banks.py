@@ -1,4 +1,4 @@
-"""Listing, reading and deleting banks."""
+"""Listing and reading banks, and their settings."""
 
 from __future__ import annotations
 
@@ -6,24 +6,38 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import BankName, ServiceOf, Tenant, cursor_of, place_of
-from app.api.openapi import problems
+from app.api.banks_schemas import BankSettings
+from app.api.dependencies import (
+    REPLAYED,
+    BankName,
+    CallerOf,
+    OnceOf,
+    ServiceOf,
+    Tenant,
+    cursor_of,
+    note_replay,
+    place_of,
+)
+from app.api.openapi import WITH_BODY, Responses, problems
 from app.api.schemas import BankList
 from app.services import banks
-from app.services.banks import BankSummary
+from app.services.banks import BankSummary, OnFailure
 
 router = APIRouter(prefix="/v1/banks", tags=["banks"], responses=problems(401, 422, 503))
+
+_CHANGED: Responses = {200: {"headers": REPLAYED}}
 
 
 @router.get("", operation_id="list_banks")
 async def list_banks(
-    tenant: Tenant,
+    caller: CallerOf,
     service: ServiceOf,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=400)] = None,
 ) -> BankList:
-    """The tenant's banks by name."""
-    page = await banks.list_banks(service.sessions, tenant, limit, place_of(cursor) if cursor is not None else None)
+    """The tenant's banks by name, as far as the key is for them."""
+    after = place_of(cursor) if cursor is not None else None
+    page = await banks.list_banks(service.sessions, caller.tenant_id, limit, after, caller.banks)
     return BankList(banks=page.banks, next_cursor=cursor_of(page.next) if page.next is not None else None)
 
 
@@ -33,8 +47,15 @@ async def get_bank(bank: BankName, tenant: Tenant, service: ServiceOf) -> BankSu
     return await banks.read_bank(service.sessions, tenant, bank)
 
 
-@router.delete("/{bank}", status_code=204, operation_id="delete_bank", responses=problems(404))
-async def delete_bank(bank: BankName, tenant: Tenant, service: ServiceOf) -> Response:
-    """Remove a bank with all its turns, memories, versions, operations, answers and traces."""
-    await banks.delete_bank(service.sessions, tenant, bank)
-    return Response(status_code=204)
+@router.patch(
+    "/{bank}",
+    operation_id="change_bank",
+    responses=_CHANGED | problems(404, 409, *WITH_BODY),
+)
+async def change_bank(
+    bank: BankName, body: BankSettings, caller: CallerOf, service: ServiceOf, once: OnceOf, response: Response
+) -> BankSummary:
+    """Change what a bank does about a turn that failed for good; `set_aside` lets a bank that waits go on at once."""
+    summary = await banks.change_settings(service.sessions, caller, bank, OnFailure(body.on_failure), once)
+    note_replay(response, once)
+    return summary

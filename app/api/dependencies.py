@@ -1,4 +1,4 @@
-"""What routes ask for: the service, the caller's tenant, a bank's key, how long to wait."""
+"""What routes ask for: the service, who calls, a bank's key, how long to wait; and the guard before all of them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from uuid import UUID
 from fastapi import Depends, Header, Path, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from app.api.rate_limit import STATE
+from app.api.scopes import need_of
 from app.core.errors import InvalidInput, Unauthenticated
 from app.db.queries import BankKey
-from app.services import banks, keys
+from app.services import banks, keys, limits
+from app.services.callers import BANK_NAME, Caller
 from app.services.once import Once
 from app.services.service import Service
 
 MAX_WAIT_SECONDS = 60
 _WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d+)"?(?:$|[,;\s])', re.ASCII | re.IGNORECASE)
-BANK_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 _PLACE = re.compile(BANK_NAME)
 """What a page can end on: a bank's name or a number."""
 _bearer = HTTPBearer(auto_error=False, description="An API key, made by `memory-r1 keys create`.")
@@ -45,17 +47,48 @@ def get_service(request: Request) -> Service:
 ServiceOf = Annotated[Service, Depends(get_service)]
 
 
-async def get_tenant(
-    request: Request,
-    service: ServiceOf,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> UUID:
-    """The caller's tenant. Raises `Unauthenticated`."""
+async def guard(request: Request) -> Caller | None:
+    """Runs before every route: who calls, within the key's limits and with what the route asks for; None where that is
+    open to all. Raises `Unauthenticated`, `RateLimited`, `Forbidden`, and `UnknownBank` for a bank of other keys.
+    """
+    need = need_of(getattr(request.scope.get("route"), "operation_id", None))
+    if need is None:
+        return None
+    service = get_service(request)
+    caller = await _authenticated(request, service)
+    rate = await limits.take(service.sessions, caller)
+    setattr(request.state, STATE, rate)
+    limits.refuse(rate)
+    need.check(caller, request.path_params.get("bank"))
+    return caller
+
+
+async def _authenticated(request: Request, service: Service) -> Caller:
+    credentials = await _bearer(request)
     if credentials is not None:
-        return await keys.tenant_of(service.sessions, credentials.credentials)
+        return await keys.authenticate(service.sessions, credentials.credentials)
     if request.app.state.require_key:
         raise Unauthenticated()
-    return await keys.default_tenant(service.sessions)
+    return await keys.default_caller(service.sessions)
+
+
+async def get_caller(
+    caller: Annotated[Caller | None, Depends(guard)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Caller:
+    """Who calls. Raises `Unauthenticated`."""
+    # The guard has looked at the credentials; naming them here documents that the route wants a key.
+    if caller is None:
+        raise Unauthenticated()
+    return caller
+
+
+CallerOf = Annotated[Caller, Depends(get_caller)]
+
+
+async def get_tenant(caller: CallerOf) -> UUID:
+    """The caller's tenant. Raises `Unauthenticated`."""
+    return caller.tenant_id
 
 
 Tenant = Annotated[UUID, Depends(get_tenant)]
@@ -78,17 +111,20 @@ def get_wait(prefer: Annotated[str | None, Header(max_length=200, examples=["wai
 Wait = Annotated[float, Depends(get_wait)]
 
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="A unique name of this request: sent again with it, it does nothing twice.",
+    ),
+]
+
+
 async def get_once(
     request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=255,
-            pattern=r"^[\x21-\x7e]+$",
-            description="A unique name of this request: sent again with it, it does nothing twice.",
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Once:
     """The request under its Idempotency-Key."""
     if idempotency_key is None:
@@ -128,10 +164,10 @@ def place_of(cursor: str) -> str:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         place = raw.decode()
     except (binascii.Error, UnicodeError) as error:
-        raise _foreign_cursor() from error
+        raise foreign_cursor() from error
     # Decoding forgives what encoding never writes.
     if cursor_of(place) != cursor or not _PLACE.fullmatch(place):
-        raise _foreign_cursor()
+        raise foreign_cursor()
     return place
 
 
@@ -141,9 +177,24 @@ def number_of(cursor: str | None) -> int | None:
         return None
     place = place_of(cursor)
     if not place.isdigit() or len(place) > 18:
-        raise _foreign_cursor()
+        raise foreign_cursor()
     return int(place)
 
 
-def _foreign_cursor() -> InvalidInput:
+def uuid_of(cursor: str | None) -> UUID | None:
+    """The id in a cursor. Raises `InvalidInput`."""
+    if cursor is None:
+        return None
+    place = place_of(cursor)
+    try:
+        found = UUID(place)
+    except ValueError as error:
+        raise foreign_cursor() from error
+    if str(found) != place:
+        raise foreign_cursor()
+    return found
+
+
+def foreign_cursor() -> InvalidInput:
+    """A cursor that leads nowhere."""
     return InvalidInput("The cursor is not one that this service gave out.")

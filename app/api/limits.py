@@ -2,43 +2,75 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import BodyTooLarge, http_problem
+from app.api.problems import BodyTooLarge, TooManyRequestsAtOnce, http_problem
+
+HEALTH = "/v1/health/"
+_IMPORT = re.compile(r"/v1/banks/[^/]+/import")
 
 
 class BodyLimit:
-    """ASGI middleware: a body of more than so many bytes answers 413, whether its length was declared or not."""
+    """ASGI middleware: a body of more than so many bytes answers 413, whether its length was declared or not; files
+    that are imported have a bound of their own.
+    """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
+    def __init__(self, app: ASGIApp, most: int, most_of_file: int | None = None) -> None:
+        self._app, self._most, self._most_of_file = app, most, most_of_file or most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._declares_more(scope):
-            await http_problem(BodyTooLarge(self._most))(scope, receive, send)
+        is_file = scope["method"] == "POST" and _IMPORT.fullmatch(scope["path"])
+        most = self._most_of_file if is_file else self._most
+        if self._declares_more(scope, most):
+            await http_problem(BodyTooLarge(most))(scope, receive, send)
         else:
-            await self._app(scope, self._counted(receive), send)
+            await self._app(scope, self._counted(receive, most), send)
 
-    def _declares_more(self, scope: Scope) -> bool:
+    def _declares_more(self, scope: Scope, most: int) -> bool:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        return len(declared) > 18 or (declared.isdigit() and int(declared) > self._most)
+        return len(declared) > 18 or (declared.isdigit() and int(declared) > most)
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, most: int) -> Receive:
         read = 0
 
         async def counted() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._most:
+            if read > most:
                 # The framework hands an HTTPException on to its handler, and nothing else.
-                raise BodyTooLarge(self._most)
+                raise BodyTooLarge(most)
             return message
 
         return counted
+
+
+class RequestLimit:
+    """ASGI middleware: of more requests than so many at once the later ones answer 503 before their body is read.
+
+    Health is always answered, so that a service under load is not taken for a dead one.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most = app, most
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(HEALTH):
+            await self._app(scope, receive, send)
+        elif self._under_way >= self._most:
+            await http_problem(TooManyRequestsAtOnce())(scope, receive, send)
+        else:
+            self._under_way += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._under_way -= 1
 
 
 class HeadAsGet:

@@ -7,23 +7,26 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api.problems import RETRY_AFTER_SECONDS, Problem
+from app.api.scopes import need_of
 
 _DESCRIBED = {
     400: "The body cannot be read as JSON.",
     401: "A valid key is required.",
+    403: "The key does not allow this.",
     404: "There is no such thing.",
     409: "The request contradicts what is stored.",
+    412: "The memory is not at a version that `If-Match` names.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     422: "The request is out of bounds; `errors` says where.",
-    429: "Too much work waits; see `Retry-After`.",
+    429: "Too much work waits, or the key is at its limit; see `Retry-After`.",
     502: "The model gave no usable reply.",
     503: "The database or the model server is away; see `Retry-After`.",
     504: "The model server did not answer in time.",
 }
 _HEADERS = {
     401: {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}, "required": True}},
-    429: {"Retry-After": {"schema": {"type": "integer", "const": RETRY_AFTER_SECONDS}, "required": True}},
+    429: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}},
     503: {"Retry-After": {"schema": {"type": "integer", "const": RETRY_AFTER_SECONDS}, "required": True}},
 }
 WITH_BODY = (400, 413, 415, 422)
@@ -52,4 +55,16 @@ class Api(FastAPI):
         if "Problem" not in schemas:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= problem.pop("$defs") | {"Problem": problem}
+            for path in document["paths"].values():
+                for operation in path.values():
+                    _name_scope(operation)
         return document
+
+
+def _name_scope(operation: dict[str, Any]) -> None:
+    """Note the scope that an operation asks for, and what the guard before every route may answer."""
+    need = need_of(operation["operationId"])
+    if need is not None and "security" in operation:
+        operation["security"] = [{name: [need.scope.value] for name in one} for one in operation["security"]]
+        for status, documented in problems(403, 429).items():
+            operation["responses"].setdefault(str(status), documented)

@@ -83,6 +83,13 @@ class BodyTooLarge(HTTPException):
         super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {most} bytes.")
 
 
+class TooManyRequestsAtOnce(HTTPException):
+    """The process has as many requests under way as a setting allows."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, "The service has too many requests under way; try again.")
+
+
 class Fault(BaseModel):
     """One thing that is wrong with a request."""
 
@@ -178,8 +185,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 def http_problem(error: HTTPException) -> JSONResponse:
     """What the web framework or a bound refuses, as a problem."""
     status = HTTPStatus(error.status_code)
-    if isinstance(error, BodyTooLarge):
-        return problem_response(status, slug_of(BodyTooLarge), error.detail)
+    if isinstance(error, BodyTooLarge | TooManyRequestsAtOnce):
+        return problem_response(status, slug_of(type(error)), error.detail)
     return _refused(status, error.headers)
 
 

@@ -17,6 +17,7 @@ from app.core.values import Candidate, Memory, Value
 from app.services.answer import SourceTurn
 from app.services.banks import BankSummary
 from app.services.ingest import State, TurnProgress
+from app.services.provenance import MemoryVersion
 
 MAX_TURNS = 10_000
 MAX_LABEL_CHARACTERS = 200
@@ -180,18 +181,24 @@ class Search(Body):
     """With or without the lexical arm; the service's setting if left out."""
     per_speaker: bool = False
     """Retrieve as `/answer` does: half of `limit` for each speaker where the bank has two."""
+    as_of: SaidAt | None = None
+    """Search the bank as it was at this date and time, with its offset; it must not lie in the future."""
 
 
 class Found(Value):
     """Memories, best first."""
 
     candidates: tuple[Candidate, ...]
+    as_of: datetime | None
+    """The moment that was asked about; null: now."""
 
 
 class MemoryList(Value):
     """A page of memories, oldest first."""
 
     memories: tuple[Memory, ...]
+    as_of: datetime | None
+    """The moment that was asked about; null: now. The next page takes it too."""
     next_cursor: str | None
     """Pass it as `cursor` for the next page; null on the last."""
 
@@ -202,7 +209,7 @@ class MemoryDetail(Value):
     memory: Memory
     deleted: bool
     """Whether the bank has forgotten it; `memory` is then as it last was."""
-    versions: tuple[Memory, ...]
+    versions: tuple[MemoryVersion, ...]
     """Oldest first."""
     sources: tuple[SourceTurn, ...]
 
@@ -220,6 +227,8 @@ class Question(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"question": "Which pets does Alice have?"}]})
 
     question: Line = Field(max_length=MAX_QUESTION_CHARACTERS, examples=["Which pets does Alice have?"])
+    as_of: SaidAt | None = None
+    """Answer from the bank as it was at this date and time, with its offset; it must not lie in the future."""
 
 
 class TurnList(Value):

@@ -13,9 +13,9 @@ from app.api.dependencies import (
     REPLAYED,
     BankName,
     BankOf,
+    CallerOf,
     OnceOf,
     ServiceOf,
-    Tenant,
     Wait,
     cursor_of,
     note_replay,
@@ -25,8 +25,9 @@ from app.api.openapi import OF_BANK, WITH_BODY, Responses, problems
 from app.api.schemas import PostedReceipt, PostTurns, StoredState, TurnList
 from app.core.errors import InvalidInput
 from app.db.queries import BankKey
-from app.services import banks, ingest
+from app.services import banks, ingest, provenance
 from app.services.ingest import Ingestion, NewTurn, Retried, State
+from app.services.provenance import TurnOrigin
 from app.services.service import Service
 
 router = APIRouter(prefix="/v1/banks/{bank}", tags=["turns"], responses=problems(401, 503, *OF_BANK))
@@ -58,7 +59,7 @@ _POSTED: Responses = {
 async def post_turns(
     bank: BankName,
     body: PostTurns,
-    tenant: Tenant,
+    caller: CallerOf,
     service: ServiceOf,
     once: OnceOf,
     wait: Wait,
@@ -69,10 +70,10 @@ async def post_turns(
     if len(body.turns) > most:
         raise InvalidInput(f"A post holds at most {most} turns.")
     posted = [NewTurn.model_validate(turn.model_dump()) for turn in body.turns]
-    accepted = await ingest.accept(service, tenant, bank, posted, once)
+    accepted = await ingest.accept(service, caller.tenant_id, bank, posted, once, caller)
     state = State.QUEUED if accepted.duplicates < len(posted) else State.DONE
     if wait:
-        key = await banks.find_bank(service.sessions, tenant, bank)
+        key = await banks.find_bank(service.sessions, caller.tenant_id, bank)
         state = await _wait_for(service, key, accepted.ingestion_id, wait)
     response.headers["Location"] = f"/v1/banks/{bank}/ingestions/{accepted.ingestion_id}"
     _note_wait(response, wait)
@@ -91,6 +92,12 @@ async def list_turns(
     """A bank's turns in order of arrival, with the facts, operations and errors of each."""
     page = await ingest.page(service.sessions, key, limit, number_of(cursor), State(state) if state else None)
     return TurnList(turns=page.turns, next_cursor=cursor_of(page.next) if page.next is not None else None)
+
+
+@router.get("/turns/{turn_id}", operation_id="get_turn")
+async def get_turn(turn_id: UUID, key: BankOf, service: ServiceOf) -> TurnOrigin:
+    """A turn with its state and operations, and the versions of memories that came from it."""
+    return await provenance.read_turn(service.sessions, key, turn_id)
 
 
 @router.get("/ingestions/{ingestion_id}", operation_id="get_ingestion", responses={200: {"headers": _WAITED}})

@@ -7,6 +7,7 @@ operations were all refused is added as it stands; a fact is never lost to a bad
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -44,6 +45,18 @@ class RemoveMemory(Value):
     version: int
 
 
+class RestoreMemory(Value):
+    """What a memory said in an earlier version, as a new version; it brings a removed memory back."""
+
+    memory_id: UUID
+    version: int
+    """The newest version that was read; the bank refuses any other."""
+    removed: bool
+    """Whether the memory was removed when it was read; the bank refuses it otherwise."""
+    restores: int
+    """The version whose content it is; that one was itself no restored one."""
+
+
 def required(embedded: Embedded | None) -> Embedded:
     """The index forms of a change. Raises ValueError where it was never embedded."""
     if embedded is None:
@@ -57,6 +70,14 @@ class Changes(Value):
     adds: tuple[AddMemory, ...] = ()
     revisions: tuple[ReviseMemory, ...] = ()
     removals: tuple[RemoveMemory, ...] = ()
+    restorations: tuple[RestoreMemory, ...] = ()
+
+    @property
+    def changed_twice(self) -> UUID | None:
+        """A memory that more than one of the changes is about; a bank refuses that as stale."""
+        removed, revised, restored = self.removals, self.revisions, self.restorations
+        changed = [c.memory_id for c in removed] + [c.memory_id for c in revised] + [c.memory_id for c in restored]
+        return next((memory_id for memory_id, times in Counter(changed).items() if times > 1), None)
 
     @property
     def texts(self) -> list[str]:
@@ -84,8 +105,11 @@ class Verdict(StrEnum):
 class LoggedOperation(Value):
     """One line of the operation log."""
 
+    number: int | None = None
+    """Its place in the bank's log, from 1 and without gaps; None until it is written."""
     kind: OperationKind
-    fact: str
+    fact: str | None = None
+    """None where no fact led to it, or where it was erased."""
     verdict: Verdict
     reason: str | None = None
     fallback: bool = False
@@ -95,6 +119,10 @@ class LoggedOperation(Value):
     version_after: int | None = None
     text_before: str | None = None
     text_after: str | None = None
+    undoes: int | None = None
+    """The number of the operation that this one undid."""
+    undone_by: int | None = None
+    """The number of the operation that undid this one, and was not undone itself."""
 
 
 class Plan(Value):

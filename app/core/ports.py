@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -63,6 +64,15 @@ class Bank(Protocol):
     async def apply(self, changes: Changes) -> list[Memory]:
         """Apply all changes or none; the memories as they stand after, deleted ones left out.
 
-        Raises `StaleMemory` where a memory is not at the version that the changes were planned against.
+        Raises `StaleMemory` where a memory is not at the version that the changes were planned against, or where two
+        changes are about one memory.
+        """
+        ...
+
+    def as_of(self, moment: datetime) -> Bank:
+        """The bank as it was at a moment, to read: whatever is written later, it stays what it is.
+
+        It, or the first read of it, raises `InvalidInput` for a moment that is still to come. Its `apply` raises
+        ValueError.
         """
         ...

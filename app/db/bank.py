@@ -2,64 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.changes import Changes
-from app.core.errors import UnknownMemory
+from app.core.errors import InvalidInput, UnknownBank, UnknownMemory
 from app.core.values import Candidate, Memory, Query, Turn
-from app.db import lanes, queries, tables
+from app.db import lanes, queries
 from app.db.engine import Sessions
 from app.db.queries import BankKey
 
+_WAIT_FOR_WRITERS = text(
+    """
+    SELECT clock_timestamp() FROM banks JOIN lanes ON lanes.tenant_id = banks.tenant_id AND lanes.bank_id = banks.id
+    WHERE banks.tenant_id = :tenant_id AND banks.id = :bank_id
+    FOR SHARE OF banks FOR SHARE OF lanes
+    """
+)
+
 
 class PostgresBank:
-    """One bank of one tenant."""
+    """One bank of one tenant, as it stands or as it was at a moment."""
 
-    def __init__(self, sessions: Sessions, key: BankKey) -> None:
-        self._sessions, self._key = sessions, key
+    def __init__(self, sessions: Sessions, key: BankKey, as_of: datetime | None = None) -> None:
+        self._sessions, self._key, self._as_of = sessions, key, as_of
+
+    def as_of(self, moment: datetime) -> PostgresBank:
+        return PostgresBank(self._sessions, self._key, moment)
 
     async def recall(self, asked: Sequence[Query], limit: int, speaker: str | None = None) -> list[list[Candidate]]:
-        async with self._sessions.begin(self._key.tenant_id) as session:
-            found = [await queries.recall_ids(session, self._key, query, limit, speaker) for query in asked]
+        async with self._reading() as session:
+            found = [
+                await queries.recall_ids(session, self._key, query, limit, speaker, self._as_of) for query in asked
+            ]
             ids = list(dict.fromkeys(memory_id for scores in found for memory_id in scores))
-            memories = await queries.memories_by_id(session, self._key, ids)
+            memories = await queries.memories_by_id(session, self._key, ids, self._as_of)
         return [
             [Candidate(memory=memories[i], score=score) for i, score in scores.items() if i in memories]
             for scores in found
         ]
 
     async def memories(self) -> list[Memory]:
-        statement = select(*queries.memory_columns).where(queries.live(self._key)).order_by(tables.memories.c.seq)
-        async with self._sessions.begin(self._key.tenant_id) as session:
+        among = queries.standing(self._key, self._as_of)
+        statement = select(*among.memory).where(among.where).order_by(among.columns.seq)
+        async with self._reading() as session:
             return [queries.memory_of(row) for row in await session.execute(statement)]
 
     async def get(self, memory_id: UUID) -> Memory:
-        async with self._sessions.begin(self._key.tenant_id) as session:
-            found = await queries.memories_by_id(session, self._key, [memory_id])
+        async with self._reading() as session:
+            found = await queries.memories_by_id(session, self._key, [memory_id], self._as_of)
         if memory_id not in found:
             raise UnknownMemory(memory_id)
         return found[memory_id]
 
     async def history(self, memory_id: UUID) -> list[Memory]:
-        async with self._sessions.begin(self._key.tenant_id) as session:
-            rows = (await session.execute(queries.versions_of(self._key, memory_id))).all()
+        async with self._reading() as session:
+            rows = (await session.execute(queries.versions_of(self._key, memory_id, self._as_of))).all()
         if not rows:
             raise UnknownMemory(memory_id)
         return [queries.memory_of(row) for row in rows]
 
     async def speakers(self) -> list[str]:
-        async with self._sessions.begin(self._key.tenant_id) as session:
-            return await queries.speakers_of(session, self._key)
+        async with self._reading() as session:
+            return await queries.speakers_of(session, self._key, self._as_of)
 
     async def turns(self, turn_ids: Sequence[UUID]) -> list[Turn]:
-        async with self._sessions.begin(self._key.tenant_id) as session:
-            return await queries.turns_by_id(session, self._key, turn_ids)
+        async with self._reading() as session:
+            return await queries.turns_by_id(session, self._key, turn_ids, self._as_of)
 
     async def apply(self, changes: Changes) -> list[Memory]:
+        if self._as_of is not None:
+            raise ValueError("The past cannot be changed.")
         async with self._sessions.begin(self._key.tenant_id) as session:
             await lanes.lock(session, self._key)
             written = await lanes.stamp(session, self._key, 0)
             return await queries.apply_changes(session, self._key, changes, written.at)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncSession]:
+        async with self._sessions.begin(self._key.tenant_id) as session:
+            if self._as_of is not None:
+                await settle(session, self._key, self._as_of)
+            yield session
+
+
+async def settle(session: AsyncSession, key: BankKey, moment: datetime) -> None:
+    """Wait until nothing can be written any more that would be valid at a moment.
+
+    Raises `InvalidInput` for a moment that is still to come, `UnknownBank` where the bank is gone.
+    """
+    # Memories are stamped under the lane's lock and turns under the bank's, by a clock that is read after each was
+    # given: who comes after this wait writes at a later time, and who came before has committed.
+    now = await session.scalar(_WAIT_FOR_WRITERS, key._asdict())
+    if now is None:
+        raise UnknownBank(key.bank_id)
+    if moment > now:
+        raise InvalidInput("as_of lies in the future.")

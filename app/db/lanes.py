@@ -173,10 +173,16 @@ async def waiting(session: AsyncSession, key: BankKey, limit: int, context: int 
     return [_item(row, earlier[row.position]) for row in rows]
 
 
-async def keep_extraction(session: AsyncSession, key: BankKey, position: int, extraction: dict[str, Any]) -> None:
-    """Note a turn's facts, so that a later try need not extract again. Raises `LeaseLost` where the bank is gone."""
+async def keep_bank(session: AsyncSession, key: BankKey) -> None:
+    """Keep the bank from being erased until the transaction ends. Raises `LeaseLost` where it is gone."""
     if (await session.execute(_KEEP_BANK, key._asdict())).one_or_none() is None:
         raise LeaseLost
+
+
+async def keep_extraction(session: AsyncSession, key: BankKey, position: int, extraction: dict[str, Any]) -> None:
+    """Note a turn's facts, under `keep_bank`, so that a later try need not extract again. Raises `LeaseLost` where the
+    turn does not wait any more.
+    """
     await _update(session, key, position, extraction=extraction)
 
 

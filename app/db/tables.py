@@ -375,6 +375,7 @@ webhooks = Table(
     _moment("previous_until", nullable=True),
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("disabled_reason", Text),
+    _moment("failing_since", nullable=True),
     _moment("created_at", now=True),
     *_of_tenant("id"),
 )
@@ -410,3 +411,10 @@ deliveries = Table(
 )
 Index("deliveries_event_idx", deliveries.c.tenant_id, deliveries.c.event_id)
 Index("deliveries_run_at_idx", deliveries.c.run_at, postgresql_where=deliveries.c.state == "waiting")
+Index(
+    "deliveries_waiting_idx",
+    deliveries.c.tenant_id,
+    deliveries.c.webhook_id,
+    deliveries.c.run_at,
+    postgresql_where=deliveries.c.state == "waiting",
+)

@@ -21,6 +21,8 @@ from app.db import queries, tables
 from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank
 from app.llm.embedding import embed_queries
+from app.services import limits
+from app.services.callers import Caller
 from app.services.once import Once
 from app.services.service import Service
 from app.services.traces import write_trace
@@ -86,10 +88,22 @@ class Answered(Value):
     usage: Usage
     timings: Timings
     created_at: datetime
+    as_of: datetime | None = None
+    """The moment as of which the bank was asked; null: as it stood."""
 
 
-async def ask(service: Service, key: BankKey, question: str, once: Once | None = None) -> Answered:
-    """Answer a question. Raises a `ModelError`, or `Overloaded` where too many questions are being answered.
+async def ask(
+    service: Service,
+    key: BankKey,
+    question: str,
+    once: Once | None = None,
+    caller: Caller | None = None,
+    as_of: datetime | None = None,
+) -> Answered:
+    """Answer a question, within the caller's day if given; from the bank as it was at a moment, if given.
+
+    Raises a `ModelError`, `QuotaExceeded`, `InvalidInput` for a moment that is still to come, or `Overloaded` where too
+    many questions are being answered.
 
     Two requests under one Idempotency-Key at once may both ask the model; both get the answer that was kept first.
     """
@@ -98,8 +112,8 @@ async def ask(service: Service, key: BankKey, question: str, once: Once | None =
         return Answered.model_validate_json(json.dumps(earlier))
     if service.answering.locked():
         raise errors.Overloaded("The service answers as many questions as it can; ask again later.")
-    async with service.answering:
-        return await _ask(service, key, question, once)
+    async with service.answering, limits.counted_question(service.sessions, caller, once):
+        return await _ask(service, key, question, once, as_of)
 
 
 async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
@@ -113,11 +127,11 @@ async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
     return Answered.model_validate(body)
 
 
-async def _ask(service: Service, key: BankKey, question: str, once: Once) -> Answered:
+async def _ask(service: Service, key: BankKey, question: str, once: Once, as_of: datetime | None) -> Answered:
     started = time.perf_counter()
     asked = await embed_queries(service.embedder, [question], use_lexical=service.settings.retrieval.lexical)
     embedded = time.perf_counter()
-    bank = service.bank(key)
+    bank = service.bank(key, as_of)
     candidates = await retrieval.candidates(bank, asked[0], service.settings.answerer.candidates)
     turns = await bank.turns([i for candidate in candidates for i in candidate.memory.sources])
     recalled = time.perf_counter()
@@ -125,12 +139,13 @@ async def _ask(service: Service, key: BankKey, question: str, once: Once) -> Ans
     ended = time.perf_counter()
     answered = _answered(question, answer, trace, candidates, turns).model_copy(
         update={
+            "as_of": as_of,
             "timings": Timings(
                 embedding=embedded - started,
                 recall=recalled - embedded,
                 model=ended - recalled,
                 total=ended - started,
-            )
+            ),
         }
     )
     return await _keep(service, key, answered, trace, [candidate.memory for candidate in candidates], turns, once)

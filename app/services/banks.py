@@ -1,23 +1,39 @@
-"""Banks: made by their first turn, found by name, listed, deleted."""
+"""Banks: made by their first turn, found by name, listed; their settings."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Text, delete, func, insert, select, text
+from sqlalchemy import ARRAY, Row, Select, Text, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import EmbeddingMismatch, UnknownBank
 from app.core.ports import Embedder
 from app.core.values import Value
-from app.db import tables
+from app.db import lanes, tables
 from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank, live
+from app.services import audit
+from app.services.callers import Caller
+from app.services.once import Once
 
 _OTHER_EMBEDDING = text("SELECT stored, stored_dimension FROM memory_r1_other_embedding(:model, :dimension)")
+
+
+class OnFailure(StrEnum):
+    """What a bank does about a turn that failed for good."""
+
+    SET_ASIDE = "set_aside"
+    """It goes on with the next."""
+    WAIT = lanes.WAIT
+    """It waits until the turn is retried or erased."""
 
 
 class BankSummary(Value):
@@ -29,6 +45,9 @@ class BankSummary(Value):
     speakers: tuple[str, ...]
     embedding_model: str
     embedding_dimension: int
+    on_failure: OnFailure
+    blocked_by: UUID | None
+    """The failed turn that the bank waits for."""
     created_at: datetime
 
 
@@ -67,6 +86,11 @@ async def find_bank(sessions: Sessions, tenant_id: UUID, name: str, embedder: Em
         return await _find(session, tenant_id, name, embedder)
 
 
+async def find_in(session: AsyncSession, tenant_id: UUID, name: str) -> BankKey:
+    """The bank of that name, whatever embedded it. Raises `UnknownBank`."""
+    return await _find(session, tenant_id, name, None)
+
+
 async def check_embedder(sessions: Sessions, embedder: Embedder) -> None:
     """At start: raises `EmbeddingMismatch` where any bank was embedded by another model."""
     given = {"model": embedder.model, "dimension": embedder.dimension}
@@ -74,6 +98,20 @@ async def check_embedder(sessions: Sessions, embedder: Embedder) -> None:
         row = (await session.execute(_OTHER_EMBEDDING, given)).one_or_none()
     if row is not None:
         raise _mismatch(row.stored, row.stored_dimension, embedder)
+
+
+async def mismatch(sessions: Sessions, key: BankKey, embedder: Embedder) -> EmbeddingMismatch | None:
+    """What is wrong where the bank was embedded by another model."""
+    banks = tables.banks.c
+    stored = select(tables.banks).where(banks.tenant_id == key.tenant_id, banks.id == key.bank_id)
+    async with sessions.begin(key.tenant_id) as session:
+        row = (await session.execute(stored)).one_or_none()
+    try:
+        if row is not None:
+            _checked(row, embedder)
+    except EmbeddingMismatch as error:
+        return error
+    return None
 
 
 async def read_bank(sessions: Sessions, tenant_id: UUID, name: str) -> BankSummary:
@@ -85,9 +123,13 @@ async def read_bank(sessions: Sessions, tenant_id: UUID, name: str) -> BankSumma
     return BankSummary.model_validate(row._mapping, from_attributes=False)
 
 
-async def list_banks(sessions: Sessions, tenant_id: UUID, limit: int, after: str | None) -> BankPage:
-    """A page of banks by name."""
+async def list_banks(
+    sessions: Sessions, tenant_id: UUID, limit: int, after: str | None, among: Sequence[str] | None = None
+) -> BankPage:
+    """A page of banks by name; only those among the given names, if any are given."""
     statement = _summaries(tenant_id).order_by(tables.banks.c.name).limit(limit + 1)
+    if among is not None:
+        statement = statement.where(tables.banks.c.name.in_(among))
     if after is not None:
         statement = statement.where(tables.banks.c.name > after)
     async with sessions.begin(tenant_id) as session:
@@ -96,17 +138,46 @@ async def list_banks(sessions: Sessions, tenant_id: UUID, limit: int, after: str
     return BankPage(banks=banks, next=banks[-1].name if len(rows) > limit else None)
 
 
-async def delete_bank(sessions: Sessions, tenant_id: UUID, name: str) -> None:
-    """Remove a bank with everything in it. Raises `UnknownBank`."""
-    banks, lanes = tables.banks, tables.lanes
+def name_digest(tenant_id: UUID, name: str) -> str:
+    """What stands for a bank's name, which may be a person's, where the bank may be gone."""
+    return hashlib.sha256(f"{tenant_id}:{name}".encode()).hexdigest()
+
+
+async def lock_bank(session: AsyncSession, tenant_id: UUID, name: str, *, whole: bool = False) -> BankKey:
+    """Keep a bank from posts and from erasure until the transaction ends; `whole`, from every write to it as well.
+
+    Comes before the lane and the rest. Raises `UnknownBank`.
+    """
+    found = (await session.execute(_named(tenant_id, name).with_for_update(key_share=not whole))).one_or_none()
+    if found is None:
+        raise UnknownBank(name)
+    return BankKey(tenant_id, found.id)
+
+
+async def change_settings(
+    sessions: Sessions, caller: Caller, name: str, on_failure: OnFailure, once: Once | None = None
+) -> BankSummary:
+    """Change what a bank does about a turn that failed for good; to set it aside lets it go on at once.
+
+    Raises `UnknownBank`, `IdempotencyConflict`.
+    """
+    once = once or Once()
+    tenant_id, banks = caller.tenant_id, tables.banks
     async with sessions.begin(tenant_id) as session:
-        # Posts are held off first, then the worker's writes are waited for: in the order in which those lock.
-        found = (await session.execute(_named(tenant_id, name).with_for_update(key_share=True))).one_or_none()
-        if found is None:
-            raise UnknownBank(name)
-        key = BankKey(tenant_id, found.id)
-        await session.execute(select(lanes.c.bank_id).where(in_bank(lanes, key)).with_for_update())
-        await session.execute(delete(banks).where(banks.c.tenant_id == tenant_id, banks.c.id == key.bank_id))
+        if (earlier := await once.claim(session, tenant_id)) is not None:
+            return BankSummary.model_validate_json(json.dumps(earlier))
+        key = await lock_bank(session, tenant_id, name)
+        await lanes.lock(session, key)
+        own = update(banks).where(banks.c.tenant_id == tenant_id, banks.c.id == key.bank_id)
+        await session.execute(own.values(on_failure=on_failure.value))
+        if on_failure is OnFailure.SET_ASIDE:
+            await lanes.unblock(session, key)
+        await audit.note(session, caller, "bank.changed", name_digest(tenant_id, name), on_failure=on_failure.value)
+        row = (await session.execute(_summaries(tenant_id).where(banks.c.id == key.bank_id))).one()
+        summary = BankSummary.model_validate(row._mapping, from_attributes=False)
+        # The speakers' names are text of the users as well.
+        await once.keep(session, tenant_id, summary, key, holds_text=True)
+    return summary
 
 
 async def _find(session: AsyncSession, tenant_id: UUID, name: str, embedder: Embedder | None) -> BankKey:
@@ -143,6 +214,14 @@ def _summaries(tenant_id: UUID) -> Select[tuple[object, ...]]:
         .correlate(tables.banks)
         .scalar_subquery()
     )
+    waited_for = (
+        select(tables.turns.c.id)
+        .select_from(tables.turns)
+        .join(tables.lanes, in_bank(tables.lanes, key) & (tables.lanes.c.blocked_by == tables.turns.c.position))
+        .where(in_bank(tables.turns, key))
+        .correlate(tables.banks)
+        .scalar_subquery()
+    )
     return select(
         banks.name,
         banks.turn_count.label("turns"),
@@ -150,5 +229,7 @@ def _summaries(tenant_id: UUID) -> Select[tuple[object, ...]]:
         func.array(spoken, type_=ARRAY(Text)).label("speakers"),
         banks.embedding_model,
         banks.embedding_dimension,
+        banks.on_failure,
+        waited_for.label("blocked_by"),
         banks.created_at,
     ).where(banks.tenant_id == tenant_id)

@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from pydantic import Field
-from sqlalchemy import Row, ScalarResult, Select, insert, select, update
+from sqlalchemy import Row, ScalarResult, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.changes import LoggedOperation
-from app.core.errors import InvalidInput, NothingToRetry, Overloaded, TurnConflict, UnknownIngestion
+from app.core.errors import InvalidInput, NothingToRetry, Overloaded, TurnConflict, UnknownIngestion, UnknownTurn
 from app.core.values import RejectedFact, Role, Turn, Usage, Value
 from app.db import lanes, queries, tables
 from app.db.engine import Sessions
 from app.db.queries import BankKey, in_bank
-from app.services import banks
+from app.services import banks, limits
+from app.services.callers import Caller
 from app.services.once import Once
 from app.services.service import Service
 
@@ -107,9 +108,17 @@ class Accepted(Value):
 
 
 async def accept(
-    service: Service, tenant_id: UUID, bank_name: str, posted: Sequence[NewTurn], once: Once | None = None
+    service: Service,
+    tenant_id: UUID,
+    bank_name: str,
+    posted: Sequence[NewTurn],
+    once: Once | None = None,
+    caller: Caller | None = None,
 ) -> Accepted:
-    """Store turns for the worker. Raises `TurnConflict`, `IdempotencyConflict`, `Overloaded`, `EmbeddingMismatch`."""
+    """Store turns for the worker, within the caller's day if given.
+
+    Raises `TurnConflict`, `IdempotencyConflict`, `Overloaded`, `QuotaExceeded`, `EmbeddingMismatch`.
+    """
     once = once or Once()
     _reject_repeated([turn.external_id for turn in posted if turn.external_id is not None])
     received = datetime.now(UTC)
@@ -123,6 +132,7 @@ async def accept(
         ingestion_id = uuid4()
         await session.execute(insert(tables.ingestions).values(**key._asdict(), id=ingestion_id, turn_count=len(fresh)))
         ids = await _store(session, key, ingestion_id, fresh, received) if fresh else []
+        await limits.count_turns(session, caller, len(fresh))
         accepted = _receipt(ingestion_id, [known.get(turn.external_id or "") for turn in posted], ids)
         await once.keep(session, tenant_id, accepted, key, holds_text=False)
     return accepted
@@ -170,6 +180,14 @@ async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None, 
     return TurnPage(turns=rows[:limit], next=last)
 
 
+async def read_turn(session: AsyncSession, key: BankKey, turn_id: UUID) -> TurnProgress:
+    """One turn with what became of it. Raises `UnknownTurn`."""
+    found = await _progress(session, key, _inbox_with_turns(key).where(tables.inbox.c.turn_id == turn_id))
+    if not found:
+        raise UnknownTurn(turn_id)
+    return found[0]
+
+
 async def state(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> State:
     """An ingestion's state alone. Raises `UnknownIngestion`."""
     inbox, ingestions = tables.inbox, tables.ingestions
@@ -196,6 +214,8 @@ async def retry(sessions: Sessions, key: BankKey, ingestion_id: UUID, once: Once
     async with sessions.begin(key.tenant_id) as session:
         if (earlier := await once.claim(session, key.tenant_id)) is not None:
             return Retried.model_validate(earlier)
+        # The lane before the inbox, as whoever erases has it.
+        await lanes.lock(session, key)
         retried = Retried(turns=await lanes.retry_failed(session, key, ingestion_id))
         if not retried.turns:
             raise NothingToRetry()
@@ -262,13 +282,15 @@ async def _store(
     session: AsyncSession, key: BankKey, ingestion_id: UUID, fresh: Sequence[NewTurn], received: datetime
 ) -> list[UUID]:
     banks_ = tables.banks
-    last = await session.scalar(
+    # The bank's lock is held from here on; who reads the bank as of a moment waits for it, and finds all turns of then.
+    counted = await session.execute(
         update(banks_)
         .where(banks_.c.tenant_id == key.tenant_id, banks_.c.id == key.bank_id)
         .values(turn_count=banks_.c.turn_count + len(fresh), last_position=banks_.c.last_position + len(fresh))
-        .returning(banks_.c.last_position)
+        .returning(banks_.c.last_position, func.clock_timestamp().label("now"))
     )
-    first = (last or 0) - len(fresh) + 1
+    last, now = counted.one()
+    first = last - len(fresh) + 1
     by_position = dict(enumerate(fresh, start=first))
     ids = {position: uuid4() for position in by_position}
     rows = [
@@ -279,6 +301,7 @@ async def _store(
             "position": position,
             **turn.model_dump(exclude={"said_at"}),
             "said_at": turn.said_at or received,
+            "received_at": now,
         }
         for position, turn in by_position.items()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from app.core.ports import Completer, Embedder
 from app.core.values import Role
@@ -23,6 +24,7 @@ class Service:
     completers: Mapping[Role, Completer]
     embedder: Embedder
     answering: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(64))
+    transferring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
-    def bank(self, key: BankKey) -> PostgresBank:
-        return PostgresBank(self.sessions, key)
+    def bank(self, key: BankKey, as_of: datetime | None = None) -> PostgresBank:
+        return PostgresBank(self.sessions, key, as_of)

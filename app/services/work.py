@@ -12,7 +12,7 @@ from app.core import errors, retrieval
 from app.core.agents import manager, run
 from app.core.agents.extractor import Extraction
 from app.core.agents.manager import Decision
-from app.core.changes import Changes, LoggedOperation, plan
+from app.core.changes import AddMemory, Changes, LoggedOperation, ReviseMemory, plan
 from app.core.trace import Outcome, Trace
 from app.core.values import Embedded, Memory, Role
 from app.db import lanes, oplog, queries
@@ -20,6 +20,7 @@ from app.db.lanes import InboxItem, LeaseLost
 from app.db.oplog import Origin
 from app.db.queries import BankKey
 from app.llm.embedding import embed_memories, query_of
+from app.services import events
 from app.services.service import Service
 from app.services.traces import write_trace
 
@@ -32,8 +33,10 @@ async def extract(service: Service, key: BankKey, item: InboxItem) -> Extraction
     extraction, trace = await run.extract(item.turn, item.before, service.completers[Role.EXTRACTOR], options)
     if extraction.outcome is Outcome.MALFORMED:
         raise errors.BrokenReply("The extractor's reply does not follow its schema.")
-    read = [item.turn.id, *(turn.id for turn in item.before)]
+    read = _read(item)
     async with service.sessions.begin(key.tenant_id) as session:
+        # The bank first, as everywhere: who erases it waits for this one, and not each for the other.
+        await lanes.keep_bank(session, key)
         if not await queries.have_turns(session, key, read):
             # Erased while they were read: what was made of them is dropped, and the bank looked at anew.
             raise LeaseLost
@@ -93,10 +96,16 @@ async def _finish(service: Service, key: BankKey, item: InboxItem, owner: UUID, 
         await lanes.finish(session, key, item.position)
         if decided is not None:
             await _apply(session, service, key, item, decided)
+        await events.ingestion_ended(session, key, item.ingestion_id, item.position)
 
 
 async def _apply(session: AsyncSession, service: Service, key: BankKey, item: InboxItem, decided: _Decided) -> None:
-    """Raises `StaleMemory` where what was decided upon was changed, or erased, meanwhile."""
+    """Raises `StaleMemory` where what was decided upon was changed, or erased, meanwhile, and `LeaseLost` where a turn
+    was that the facts were read from, or that the memories rest on.
+    """
+    changes: tuple[AddMemory | ReviseMemory, ...] = (*decided.changes.adds, *decided.changes.revisions)
+    if not await queries.have_turns(session, key, {*_read(item), *(i for change in changes for i in change.sources)}):
+        raise LeaseLost
     erased = await queries.missing_version(session, key, decided.shown)
     if erased is not None:
         raise errors.StaleMemory(erased)
@@ -115,9 +124,17 @@ async def _apply(session: AsyncSession, service: Service, key: BankKey, item: In
         policy=decided.trace.policy,
         prompt_version=decided.trace.prompt_version,
     )
+    await events.memory_changed(session, key, written, decided.log, Origin.WORKER)
     shown_ids = [memory.id for memory in decided.shown]
-    turn_id = item.turn.id
-    await write_trace(session, service, key, decided.trace, turn_id=turn_id, turn_ids=[turn_id], memory_ids=shown_ids)
+    # A fact may name what was said just before its turn.
+    await write_trace(
+        session, service, key, decided.trace, turn_id=item.turn.id, turn_ids=_read(item), memory_ids=shown_ids
+    )
+
+
+def _read(item: InboxItem) -> list[UUID]:
+    """The turns that the extractor read: the turn itself, and those before it."""
+    return [item.turn.id, *(turn.id for turn in item.before)]
 
 
 async def _embed(service: Service, texts: Sequence[str], known: dict[str, Embedded]) -> list[Embedded]:

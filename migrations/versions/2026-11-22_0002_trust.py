@@ -142,6 +142,7 @@ CREATE TABLE webhooks (
     previous_until TIMESTAMP WITH TIME ZONE,
     enabled BOOLEAN DEFAULT true NOT NULL,
     disabled_reason TEXT,
+    failing_since TIMESTAMP WITH TIME ZONE,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT webhooks_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT webhooks_tenant_id_fkey FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE
@@ -178,6 +179,7 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_event_idx ON deliveries (tenant_id, event_id);
 CREATE INDEX deliveries_run_at_idx ON deliveries (run_at) WHERE state = 'waiting';
+CREATE INDEX deliveries_waiting_idx ON deliveries (tenant_id, webhook_id, run_at) WHERE state = 'waiting';
 """
 
 REMOVED = """
@@ -219,14 +221,35 @@ ALTER TABLE api_keys
     DROP COLUMN requests_per_minute, DROP COLUMN turns_per_day, DROP COLUMN questions_per_day;
 """
 
+# What users said must not live on in the planner's statistics, which keep samples of it and outlast an erasure.
+HOLD_TEXT = {
+    "speakers": "speaker",
+    "turns": "speaker text session external_id metadata",
+    "inbox": "error extraction",
+    "memories": "text speaker embedding terms",
+    "memory_versions": "text speaker embedding terms",
+    "operations": "fact reason reasoning text_before text_after",
+    "answers": "body",
+    "traces": "body",
+}
+ADDED_WITH_TEXT = {"idempotency_keys": "key body", "events": "body", "banks": "name"}
+
 
 def upgrade() -> None:
     _execute(CHANGED)
     _execute(ADDED)
+    _set_statistics({**HOLD_TEXT, **ADDED_WITH_TEXT}, 0)
 
 
 def downgrade() -> None:
+    _set_statistics({**HOLD_TEXT, "banks": "name"}, -1)
     _execute(REMOVED)
+
+
+def _set_statistics(columns: dict[str, str], target: int) -> None:
+    for table, names in columns.items():
+        changed = ", ".join(f"ALTER COLUMN {name} SET STATISTICS {target}" for name in names.split())
+        op.execute(f"ALTER TABLE {table} {changed}")
 
 
 def _execute(script: str) -> None:

@@ -44,8 +44,8 @@ DISPATCHED = {
     "banks": "SELECT",
     "lanes": "SELECT, UPDATE",
     "deliveries": "SELECT, UPDATE",
-    "idempotency_keys": "SELECT, DELETE",
-    "events": "SELECT, DELETE",
+    "idempotency_keys": "SELECT, UPDATE, DELETE",
+    "events": "SELECT, UPDATE, DELETE",
 }
 """What the functions that look across tenants may do."""
 
@@ -57,7 +57,8 @@ FUNCTIONS = {
         SELECT * FROM public.api_keys
         WHERE digest = wanted AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
     """,
-    "memory_r1_other_embedding(model TEXT, dimension INTEGER) RETURNS TABLE (stored TEXT, stored_dimension INTEGER)": """
+    "memory_r1_other_embedding(model TEXT, dimension INTEGER) "
+    "RETURNS TABLE (stored TEXT, stored_dimension INTEGER)": """
         SELECT embedding_model, embedding_dimension FROM public.banks
         WHERE embedding_model <> model OR embedding_dimension <> dimension LIMIT 1
     """,
@@ -65,7 +66,8 @@ FUNCTIONS = {
     "RETURNS TABLE (tenant_id UUID, bank_id BIGINT)": """
         WITH due AS MATERIALIZED (
             SELECT tenant_id, bank_id FROM public.lanes
-            WHERE run_at <= clock_timestamp() AND blocked_by IS NULL
+            -- now(), unlike the clock, bounds the scan of the index: lanes that are due later are not looked at.
+            WHERE run_at <= now() AND blocked_by IS NULL
                 AND (lease_until IS NULL OR lease_until < clock_timestamp())
             ORDER BY run_at LIMIT most FOR UPDATE SKIP LOCKED
         )
@@ -80,29 +82,59 @@ FUNCTIONS = {
     "memory_r1_free_lanes() RETURNS VOID": """
         UPDATE public.lanes SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL
     """,
-    "memory_r1_claim_deliveries(seconds DOUBLE PRECISION, most INTEGER) "
+    # A few of each webhook, however many it has waiting: from one webhook to the next by the index, and by time, which
+    # an index is searched for only where it stands still. `sending` names the webhook of each delivery that the caller
+    # has under way.
+    "memory_r1_claim_deliveries(seconds DOUBLE PRECISION, most INTEGER, of_each INTEGER, sending UUID[]) "
     "RETURNS TABLE (tenant_id UUID, webhook_id UUID, event_id UUID)": """
-        WITH due AS MATERIALIZED (
-            SELECT tenant_id, webhook_id, event_id FROM public.deliveries
-            WHERE state = 'waiting' AND run_at <= clock_timestamp()
-            ORDER BY run_at LIMIT most FOR UPDATE SKIP LOCKED
+        WITH RECURSIVE receivers AS (
+            (
+                SELECT tenant_id, webhook_id FROM public.deliveries
+                WHERE state = 'waiting' ORDER BY tenant_id, webhook_id LIMIT 1
+            )
+            UNION ALL
+            SELECT following.tenant_id, following.webhook_id FROM receivers, LATERAL (
+                SELECT tenant_id, webhook_id FROM public.deliveries
+                WHERE state = 'waiting' AND (tenant_id, webhook_id) > (receivers.tenant_id, receivers.webhook_id)
+                ORDER BY tenant_id, webhook_id LIMIT 1
+            ) AS following
+        ), due AS MATERIALIZED (
+            SELECT one.* FROM receivers, LATERAL (
+                SELECT tenant_id, webhook_id, event_id, run_at FROM public.deliveries
+                WHERE tenant_id = receivers.tenant_id AND webhook_id = receivers.webhook_id
+                    AND state = 'waiting' AND run_at <= now()
+                ORDER BY run_at
+                LIMIT greatest(0, of_each - cardinality(array_positions(sending, receivers.webhook_id)))
+                FOR UPDATE SKIP LOCKED
+            ) AS one
+        ), chosen AS (
+            SELECT * FROM due ORDER BY row_number() OVER (PARTITION BY tenant_id ORDER BY run_at), run_at LIMIT most
         )
         UPDATE public.deliveries SET run_at = clock_timestamp() + make_interval(secs => seconds)
-        FROM due WHERE deliveries.tenant_id = due.tenant_id AND deliveries.webhook_id = due.webhook_id
-            AND deliveries.event_id = due.event_id
+        FROM chosen WHERE deliveries.tenant_id = chosen.tenant_id AND deliveries.webhook_id = chosen.webhook_id
+            AND deliveries.event_id = chosen.event_id
         RETURNING deliveries.tenant_id, deliveries.webhook_id, deliveries.event_id
     """,
     "memory_r1_next_delivery() RETURNS DOUBLE PRECISION": """
-        SELECT extract(epoch FROM min(run_at) - clock_timestamp()) FROM public.deliveries WHERE state = 'waiting'
+        SELECT extract(epoch FROM min(run_at) - clock_timestamp()) FROM public.deliveries
+        WHERE state = 'waiting' AND run_at > now()
     """,
-    "memory_r1_forget(requests_before TIMESTAMPTZ, events_before TIMESTAMPTZ) RETURNS BIGINT": """
-        WITH requests AS (
-            DELETE FROM public.idempotency_keys WHERE created_at < requests_before RETURNING 1
-        ), told AS (
-            DELETE FROM public.events WHERE created_at < events_before AND NOT EXISTS (
+    "memory_r1_forget(requests_before TIMESTAMPTZ, events_before TIMESTAMPTZ, most INTEGER) RETURNS BIGINT": """
+        WITH old_requests AS MATERIALIZED (
+            SELECT tenant_id, key FROM public.idempotency_keys WHERE created_at < requests_before
+            ORDER BY created_at LIMIT most FOR UPDATE SKIP LOCKED
+        ), requests AS (
+            DELETE FROM public.idempotency_keys USING old_requests
+            WHERE idempotency_keys.tenant_id = old_requests.tenant_id AND idempotency_keys.key = old_requests.key
+            RETURNING 1
+        ), old_events AS MATERIALIZED (
+            SELECT tenant_id, id FROM public.events WHERE created_at < events_before AND NOT EXISTS (
                 SELECT FROM public.deliveries
                 WHERE deliveries.tenant_id = events.tenant_id AND deliveries.event_id = events.id AND state = 'waiting'
-            ) RETURNING 1
+            ) ORDER BY created_at LIMIT most FOR UPDATE SKIP LOCKED
+        ), told AS (
+            DELETE FROM public.events USING old_events
+            WHERE events.tenant_id = old_events.tenant_id AND events.id = old_events.id RETURNING 1
         )
         SELECT (SELECT count(*) FROM requests) + (SELECT count(*) FROM told)
     """,

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.ledger import TOLERATED, WAITED_FOR, Acknowledged, Ledger
+from tests.chaos.ledger import TENANTS, TOLERATED, WAITED_FOR, Acknowledged, Ledger, tenant_of
+from tests.chaos.replies import MARKER
 
 NAMES = "Ann Ben Cleo Dora Emil Fay Gus Hana Ivo Jana Kurt Lena Milo Nora Otto Pia".split()
 THINGS = "lamp chair kettle canoe violin carpet ladder mirror bicycle camera".split()
@@ -32,6 +33,8 @@ class Shared:
 
     urls: Sequence[str]
     http: httpx.AsyncClient
+    keys: Sequence[str]
+    """A key of each tenant."""
     ledger: Ledger
     seed: int
     banks: int
@@ -40,10 +43,14 @@ class Shared:
 
 
 class Client:
-    """One of them, with a speaker of its own in a bank that it shares."""
+    """One of them, of one of the tenants, with a speaker of its own in a bank that it shares.
+
+    The tenants' banks have the same names. The ledger has the tenant before the name, as the verification does.
+    """
 
     def __init__(self, number: int, shared: Shared) -> None:
         self._number, self._shared, self._ledger = number, shared, shared.ledger
+        self._tenant = tenant_of(number)
         self._draw = random.Random(f"{shared.seed} client {number}")
         self._said = 0
         self._mine: list[tuple[str, str]] = []
@@ -58,7 +65,8 @@ class Client:
             await asyncio.sleep(self._draw.uniform(0, self._shared.pause_seconds))
 
     def _turns(self) -> list[Body]:
-        bank = f"bank-{self._number % self._shared.banks}-{self._said // TURNS_PER_GENERATION}"
+        shared_by = self._number // TENANTS % self._shared.banks
+        bank = f"bank-{shared_by}-{self._said // TURNS_PER_GENERATION}"
         if bank != self._bank:
             self._bank, self._mine = bank, []
         return [self._turn() for _ in range(self._draw.randint(1, 5))]
@@ -93,16 +101,17 @@ class Client:
                 self._note(receipts[0], turns)
                 return
             await asyncio.sleep(self._draw.uniform(0.5, 1.5) * PAUSE_AFTER_FAILURE)
-        self._ledger.unacknowledged.append(f"{self._bank} {turns[0]['external_id']}")
+        self._ledger.unacknowledged.append(f"{self._tenant}/{self._bank} {turns[0]['external_id']}")
 
     def _note(self, receipt: Body, turns: list[Body]) -> None:
         self._ledger.duplicates += receipt["duplicates"]
+        bank = f"{self._tenant}/{self._bank}"
         for turn, turn_id in zip(turns, receipt["turn_ids"], strict=True):
             marker = turn["external_id"]
-            one = Acknowledged(self._bank, marker, turn_id, marker, self._number, int(marker[-5:]))
+            one = Acknowledged(bank, marker, turn_id, marker, self._number, int(marker[-5:]))
             self._ledger.acknowledged.append(one)
         for ingestion in (receipt["ingestion_id"], *receipt["earlier_ingestion_ids"]):
-            self._ledger.ingestions[self._bank, ingestion] = None
+            self._ledger.ingestions[bank, ingestion] = None
 
     def _check_receipt(self, receipt: Body, other: Body, turns: list[Body]) -> None:
         if len(receipt["turn_ids"]) != len(turns) or receipt["turn_ids"] != other["turn_ids"]:
@@ -130,7 +139,9 @@ class Client:
 
     async def retry(self, bank: str, ingestion: str) -> None:
         """Put the failed turns of a post back, and note which these may be before that is asked for."""
-        path = f"/v1/banks/{bank}/ingestions/{ingestion}"
+        tenant, _, name = bank.partition("/")
+        self._tenant = int(tenant)
+        path = f"/v1/banks/{name}/ingestions/{ingestion}"
         read = await self._ask("ingestion", "GET", path)
         if read is not None and read["state"] == "done":
             self._ledger.ingestions.pop((bank, ingestion), None)
@@ -142,13 +153,16 @@ class Client:
         self, kind: str, method: str, path: str, body: Body | None = None, headers: dict[str, str] | None = None
     ) -> Body | None:
         """The body of a success; None where the client has to ask again, which is noted."""
-        url = self._draw.choice(self._shared.urls) + path
+        url, tenant = self._draw.choice(self._shared.urls) + path, self._tenant
+        sent = {"Authorization": f"Bearer {self._shared.keys[tenant]}", **(headers or {})}
         try:
-            response = await self._shared.http.request(method, url, json=body, headers=headers)
+            response = await self._shared.http.request(method, url, json=body, headers=sent)
         except httpx.HTTPError as error:
             self._ledger.statuses[f"{kind} {type(error).__name__}"] += 1
             return None
         self._ledger.statuses[f"{kind} {response.status_code}"] += 1
+        foreign = {marker for marker in MARKER.findall(response.text) if tenant_of(int(marker[1:3])) != tenant}
+        self._ledger.leaked += [f"{method} {path} shows {marker} to tenant {tenant}" for marker in sorted(foreign)]
         wrong = why_wrong(kind, response)
         if wrong:
             self._ledger.wrong.append(f"{method} {path} {response.status_code}: {wrong}: {response.text[:300]!r}")

@@ -52,6 +52,7 @@ class Options:
             "MEMORY_R1_LLM__TIMEOUT": "2",
             "MEMORY_R1_LLM__MAX_RETRIES": "1",
             "MEMORY_R1_SERVER__PORT": str(api_port),
+            "MEMORY_R1_SERVER__REQUIRE_KEY": "true",
             "MEMORY_R1_SERVER__MAX_ANSWERS": "4",
             "MEMORY_R1_SERVER__MAX_WAITING_TURNS": "400",
             "MEMORY_R1_WORKER__BANKS": "3",

@@ -38,6 +38,7 @@ def held(outcome: Outcome) -> dict[str, object]:
         "acknowledged turns": len(ledger.acknowledged),
         "turns stored": len(stored.turns),
         **{kind: by_kind[kind] for kind in KINDS},
+        "answers that showed another tenant's text": len(ledger.leaked),
         "posts never acknowledged": len(ledger.unacknowledged),
         "HTTP 500": ledger.errors_500(),
         "wrong answers": len(ledger.wrong),

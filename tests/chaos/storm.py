@@ -14,12 +14,17 @@ from pathlib import Path
 
 import httpx
 import psycopg
+from pydantic import SecretStr
 
 from app.db import migrate
+from app.db.engine import Sessions, make_engine
 from app.local.postgres_server import free_port
+from app.services.callers import Scope
+from app.services.keys import Rights, create
+from app.settings import DatabaseSettings
 from tests.chaos import verify
 from tests.chaos.clients import GIVE_UP_SECONDS, Client, Shared
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import TENANTS, Ledger
 from tests.chaos.options import Options, schedules
 from tests.chaos.outside import Faults
 from tests.chaos.processes import Database, Slot, Tally, fork_context, orders_for, plain
@@ -60,6 +65,7 @@ class Outcome:
         found = [f"{one.kind}: {one.text}" for one in self.violations]
         found += [f"never acknowledged: {post}" for post in self.ledger.unacknowledged]
         found += [f"wrong answer: {answer}" for answer in self.ledger.wrong]
+        found += [f"leaked: {answer}" for answer in self.ledger.leaked]
         found += [f"process: {process}" for process in self.tally.died]
         found += [f"step never hit: {step}" for step in self.not_hit]
         if self.kills < self.options.kills:
@@ -78,6 +84,7 @@ class Storm:
         self._slots: dict[str, list[Slot]] = {"model": [], "worker": [], "api": []}
         self._schedules = schedules(options)
         self._model_url, self._urls = "", [""]
+        self._keys: list[str] = []
 
     async def run(self) -> Outcome:
         """Storm, calm and verification; nothing of it is left behind, however it ends."""
@@ -85,6 +92,7 @@ class Storm:
         try:
             await asyncio.to_thread(self._database.start)
             await asyncio.to_thread(migrate.upgrade, self._database.url)
+            self._keys = await self._make_keys()
             self._make_slots()
             keepers = [asyncio.create_task(slot.keep()) for slot in self._all()]
             await self._until_ready()
@@ -101,6 +109,15 @@ class Storm:
                 slot.close()
             # In a thread, the loop could be cancelled before it is done.
             self._database.stop()
+
+    async def _make_keys(self) -> list[str]:
+        engine = make_engine(DatabaseSettings(url=SecretStr(self._database.url)))
+        try:
+            sessions, rights = Sessions(engine), Rights(scope=Scope.WRITE)
+            made = [await create(sessions, str(tenant), "storm", rights) for tenant in range(TENANTS)]
+            return [key.secret or "" for key in made]
+        finally:
+            await engine.dispose()
 
     def _all(self) -> list[Slot]:
         return [slot for slots in self._slots.values() for slot in slots]
@@ -135,7 +152,9 @@ class Storm:
     async def _storm_and_calm(self, http: httpx.AsyncClient) -> None:
         options, ledger = self._options, self._outcome.ledger
         ending, started = asyncio.Event(), time.monotonic()
-        shared = Shared(self._urls, http, ledger, options.seed, options.banks, options.pause_seconds, ending)
+        shared = Shared(
+            self._urls, http, self._keys, ledger, options.seed, options.banks, options.pause_seconds, ending
+        )
         clients = [asyncio.create_task(Client(number, shared).run()) for number in range(options.clients)]
         tidying = asyncio.create_task(Client(98, shared).tidy())
         faults = Faults(self._slots, self._database, self._outcome.tally, random.Random(options.seed), options)
@@ -257,8 +276,9 @@ class Storm:
                 "(SELECT count(*) FROM lanes WHERE run_at IS NOT NULL OR lease_owner IS NOT NULL)"
             ).fetchone()
             failed = connection.execute(
-                "SELECT DISTINCT b.name, i.ingestion_id::text FROM inbox i "
-                "JOIN banks b ON b.tenant_id = i.tenant_id AND b.id = i.bank_id WHERE i.state = 'failed'"
+                "SELECT DISTINCT o.name || '/' || b.name, i.ingestion_id::text FROM inbox i "
+                "JOIN tenants o ON o.id = i.tenant_id JOIN banks b ON b.tenant_id = i.tenant_id AND b.id = i.bank_id "
+                "WHERE i.state = 'failed'"
             ).fetchall()
         assert one is not None
         return one[0], [(bank, ingestion) for bank, ingestion in failed], one[1]

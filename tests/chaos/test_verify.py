@@ -41,12 +41,12 @@ async def claims(service: Service) -> Claims:
     for n in range(2, TURNS, 3):
         texts[n] = f"I sold the lamp {marker(n - 1)} for the chair {marker(n)}."
     turns = [said(text, external_id=marker(n)) for n, text in enumerate(texts)]
-    tenant = await make_tenant(service.sessions)
+    tenant = await make_tenant(service.sessions, "0")
     async with working(service):
         key, accepted = await post(service, tenant, "bank", turns)
         assert (await ended(service, key, accepted.ingestion_id)).state is State.DONE
     ids = enumerate(accepted.turn_ids)
-    return Claims([Acknowledged("bank", marker(n), str(turn_id), marker(n), 0, n) for n, turn_id in ids])
+    return Claims([Acknowledged("0/bank", marker(n), str(turn_id), marker(n), 0, n) for n, turn_id in ids])
 
 
 def kinds(url: str, claims: Claims) -> set[str]:
@@ -96,6 +96,8 @@ FALSIFIED = {
     "lane due": ("stuck", "UPDATE lanes SET run_at = now()"),
     "lane blocked": ("stuck", "UPDATE lanes SET blocked_by = 5"),
     "lane leased": ("stuck", "UPDATE lanes SET lease_owner = gen_random_uuid(), lease_until = now()"),
+    "turn of another tenant": ("leaked", "UPDATE turns SET text = 'I bought the lamp K01T00001.' WHERE position = 2"),
+    "trace of another tenant": ("leaked", 'UPDATE traces SET body = \'{"reply": "the lamp K03T00001"}\''),
     "memory rewritten": ("log mismatch", "UPDATE memories SET text = text || '!' WHERE live"),
     "memory gone": ("log mismatch", "DELETE FROM memories WHERE live"),
     "memory back": ("log mismatch", "UPDATE memories SET live = true WHERE NOT live"),

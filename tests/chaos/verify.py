@@ -11,15 +11,15 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from tests.chaos.ledger import Acknowledged
+from tests.chaos.ledger import Acknowledged, tenant_of
 from tests.chaos.replies import MARKER
 
 Row = Any
-KINDS = ("lost", "doubled", "out of order", "stuck", "log mismatch", "version fault")
+KINDS = ("lost", "doubled", "out of order", "stuck", "leaked", "log mismatch", "version fault")
 STATEMENTS = {
     "turns": """
-        SELECT b.name AS bank, t.bank_id, t.id::text, t.position, t.external_id, i.state, i.error_type
-        FROM turns t JOIN banks b USING (tenant_id) LEFT JOIN inbox i
+        SELECT o.name || '/' || b.name AS bank, t.bank_id, t.id::text, t.position, t.external_id, i.state, i.error_type
+        FROM turns t JOIN banks b USING (tenant_id) JOIN tenants o ON o.id = t.tenant_id LEFT JOIN inbox i
             ON i.tenant_id = t.tenant_id AND i.bank_id = t.bank_id AND i.turn_id = t.id
         WHERE b.id = t.bank_id ORDER BY t.bank_id, t.position
     """,
@@ -34,11 +34,15 @@ STATEMENTS = {
         FROM memory_versions ORDER BY bank_id, memory_id, version
     """,
     "lanes": """
-        SELECT b.name AS bank, l.run_at, l.lease_owner, l.lease_until, l.blocked_by
-        FROM lanes l JOIN banks b ON b.tenant_id = l.tenant_id AND b.id = l.bank_id
+        SELECT o.name || '/' || b.name AS bank, l.run_at, l.lease_owner, l.lease_until, l.blocked_by
+        FROM lanes l JOIN tenants o ON o.id = l.tenant_id JOIN banks b ON b.tenant_id = l.tenant_id AND b.id = l.bank_id
     """,
     "decisions": "SELECT turn_id::text, count(*) FROM traces WHERE role = 'manager' GROUP BY turn_id",
 }
+
+
+HOLD_TEXT = "turns inbox memories memory_versions operations answers traces idempotency_keys events".split()
+TEXTS = "SELECT o.name AS tenant, to_jsonb(t)::text AS text FROM {} t JOIN tenants o ON o.id = t.tenant_id"
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Stored:
     versions: Sequence[Row]
     lanes: Sequence[Row]
     decisions: Sequence[Row]
+    texts: Sequence[tuple[str, Row]]
+    """Every row of each table that can hold a user's text, with its tenant."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,9 @@ def read(url: str) -> Stored:
     """The tables of a database, in one snapshot."""
     with psycopg.connect(url.replace("+psycopg", ""), row_factory=namedtuple_row) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        return Stored(**{name: connection.execute(sql).fetchall() for name, sql in STATEMENTS.items()})
+        read = {name: connection.execute(sql).fetchall() for name, sql in STATEMENTS.items()}
+        texts = [(table, row) for table in HOLD_TEXT for row in connection.execute(TEXTS.format(table).encode())]
+        return Stored(**read, texts=texts)
 
 
 def violations(stored: Stored, claims: Claims) -> list[Violation]:
@@ -83,6 +91,7 @@ def violations(stored: Stored, claims: Claims) -> list[Violation]:
         "doubled": doubled,
         "out of order": out_of_order,
         "stuck": stuck,
+        "leaked": leaked,
         "log mismatch": log_mismatches,
         "version fault": version_faults,
     }
@@ -169,6 +178,14 @@ def stuck(stored: Stored, claims: Claims) -> Iterator[str]:
             yield f"{lane.bank} is leased until {lane.lease_until}"
         if lane.blocked_by is not None:
             yield f"{lane.bank} waits for its turn at {lane.blocked_by}"
+
+
+def leaked(stored: Stored, claims: Claims) -> Iterator[str]:
+    """Text of one tenant's client in rows of another."""
+    for table, found in stored.texts:
+        for marker in sorted(set(MARKER.findall(found.text))):
+            if str(tenant_of(int(marker[1:3]))) != found.tenant:
+                yield f"{table} of tenant {found.tenant} hold {marker}"
 
 
 def log_mismatches(stored: Stored, claims: Claims) -> Iterator[str]:

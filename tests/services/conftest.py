@@ -9,7 +9,9 @@ import pytest_asyncio
 
 from app.core.ports import Completer, Embedder
 from app.core.values import Role
+from app.db.queries import BankKey
 from app.services.service import Service
+from tests.fixtures.banks import make_bank
 from tests.fixtures.database import make_tenant
 
 Remake = Callable[..., Service]
@@ -18,6 +20,12 @@ Remake = Callable[..., Service]
 @pytest_asyncio.fixture
 async def tenant(service: Service) -> UUID:
     return await make_tenant(service.sessions)
+
+
+@pytest_asyncio.fixture
+async def key(service: Service, tenant: UUID) -> BankKey:
+    """An empty bank, "alice"."""
+    return await make_bank(service.sessions, tenant)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 from app.core import errors
 from app.core.values import Prompt, Role, Vector
 from app.db.queries import BankKey
-from app.services import answer, banks
+from app.services import answer, erasure
+from app.services.callers import Caller
 from app.services.service import Service
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
 from tests.fixtures.ingesting import (
@@ -61,7 +62,7 @@ async def test_a_bank_that_is_deleted_while_it_is_asked_is_not_there(remade: Rem
     key = await filled(remade(ScriptedCompleter()), tenant)
 
     async def delete_meanwhile(prompt: Prompt) -> None:
-        await banks.delete_bank(service.sessions, tenant, "one")
+        await erasure.erase_bank(service.sessions, Caller(tenant_id=tenant), "one")
 
     service = remade(WatchingCompleter(delete_meanwhile), HashEmbedder())
     with pytest.raises(errors.UnknownBank):

@@ -239,18 +239,30 @@ def test_lines_end_where_json_says_so(tmp_path: Path) -> None:
     assert ([turn["text"] for turn in turns], name) == (texts, "odd")
 
 
-def test_keys_are_made_listed_and_revoked(database_url: str, memory_r1: Run) -> None:
-    made = memory_r1("keys", "create", "--name", "ci [/]", "--tenant", "[b]acme", MEMORY_R1_DATABASE__URL=database_url)
+def test_keys_are_made_listed_rotated_and_revoked(database_url: str, memory_r1: Run) -> None:
+    def keys(*arguments: str) -> Ran:
+        return memory_r1("keys", *arguments, MEMORY_R1_DATABASE__URL=database_url, COLUMNS="250")
+
+    acme = ("--tenant", "[b]acme")
+    rights = ("--scope", "write", "--bank", "alice", "--bank", "bob", "--expires-in-days", "9", "--turns-per-day", "5")
+    made = keys("create", "--name", "ci [/]", *acme, *rights)
     secret = made.stdout.removesuffix("\n")
     assert made.returncode == 0 and secret.startswith("mr1_") and "\n" not in secret
     assert secret not in made.stderr and "[b]acme" in made.stderr
-    listed = memory_r1("keys", "list", MEMORY_R1_DATABASE__URL=database_url)
-    assert "ci [/]" in listed.stdout and "[b]acme" in listed.stdout and secret not in listed.stdout
+    listed = keys("list", *acme)
+    for shown in ("ci [/]", "[b]acme", "write", "alice, bob"):
+        assert shown in listed.stdout
+    assert secret not in listed.stdout and "ci" not in keys("list").stdout
     key_id = made.stderr.split()[1]
-    revoked = memory_r1("keys", "revoke", key_id, MEMORY_R1_DATABASE__URL=database_url)
-    assert revoked.returncode == 0
-    unknown = memory_r1("keys", "revoke", "00000000-0000-0000-0000-000000000000", MEMORY_R1_DATABASE__URL=database_url)
-    assert "There is no key" in fails_in_one_line(unknown)
+    rotated = keys("rotate", key_id, *acme, "--overlap-seconds", "60")
+    assert rotated.returncode == 0 and rotated.stdout.startswith("mr1_") and rotated.stdout != made.stdout
+    assert "rotated already" in fails_in_one_line(keys("rotate", key_id, *acme))
+    assert keys("revoke", key_id, *acme).returncode == 0
+    assert "no tenant 'default'" in fails_in_one_line(keys("revoke", key_id))
+    assert "There is no key" in fails_in_one_line(keys("revoke", "00000000-0000-0000-0000-000000000000", *acme))
+    for wrong in (("--scope", "root"), ("--expires-in-days", "0"), ("--turns-per-day", "-1")):
+        assert keys("create", "--name", "x", *wrong).returncode == 2
+    assert "bank's name" in fails_in_one_line(keys("create", "--name", "x", "--bank", "a/b"))
 
 
 def test_a_database_that_does_not_serve_is_one_line(empty_database_url: str, memory_r1: Run) -> None:

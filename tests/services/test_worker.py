@@ -11,7 +11,8 @@ from app.core.values import Prompt, Role, Vector
 from app.db import lanes, tables
 from app.db.lanes import LeaseLost
 from app.db.queries import BankKey
-from app.services import banks, work
+from app.services import erasure, work
+from app.services.callers import Caller
 from app.services.ingest import State
 from app.services.service import Service
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
@@ -243,7 +244,7 @@ async def test_deleting_a_bank_while_facts_are_kept_ends_in_no_deadlock(service:
         await holding.execute(select(tables.inbox).where(tables.inbox.c.bank_id == key.bank_id).with_for_update())
         extracting = asyncio.create_task(work.extract(service, key, item))
         await until(lambda: somebody_waits_for_a_lock(service))
-        deleting = asyncio.create_task(banks.delete_bank(service.sessions, tenant, "one"))
+        deleting = asyncio.create_task(erasure.erase_bank(service.sessions, Caller(tenant_id=tenant), "one"))
         await until(lambda: somebody_waits_for_a_lock(service, 2))
     await extracting
     await deleting
@@ -270,7 +271,7 @@ async def test_a_bank_deleted_while_in_flight_leaves_no_rows(remade: Remake, ten
     key, _ = await post(service, tenant, "one", numbered(3))
     async with working(service):
         await asked.wait()
-        await banks.delete_bank(service.sessions, tenant, "one")
+        await erasure.erase_bank(service.sessions, Caller(tenant_id=tenant), "one")
         go_on.set()
         other, accepted = await post(service, tenant, "two", numbered(1))
         assert (await ended(service, other, accepted.ingestion_id)).state is State.DONE
@@ -339,4 +340,5 @@ async def test_a_turn_takes_few_statements(remade: Remake, tenant: UUID) -> None
     # Each look of the test's own sets its role first.
     each = (len(statements) - 2 * len(asked_by_the_test)) / turns
     print(f"{each:.1f} statements a turn of one fact")
-    assert each <= 21
+    # Two of them tell webhooks, whether or not there are any.
+    assert each <= 23

@@ -273,3 +273,19 @@ async def test_a_failing_bank_does_not_hold_up_the_others(remade: Remake, tenant
     async with working(service):
         assert (await ended(service, good[0], good[1].ingestion_id)).state is State.DONE
         assert await ingest.state(service.sessions, bad[0], bad[1].ingestion_id) is State.RETRYING
+
+
+async def test_a_worker_with_another_embedding_model_writes_nothing(service: Service, tenant: UUID) -> None:
+    key, first = await post(service, tenant, "one", numbered(1))
+    async with working(service):
+        await ended(service, key, first.ingestion_id)
+    _, accepted = await post(service, tenant, "one", numbered(1, first=1))
+    other = Service(service.settings, service.sessions, service.completers, HashEmbedder("another"))
+    async with working(other):
+        read = await reached(service, key, accepted.ingestion_id, State.RETRYING)
+        assert read.turns[0].error is not None
+        assert read.turns[0].error.type == "EmbeddingMismatch"
+    assert await memory_texts(service, key) == bought(1)
+    async with working(service):
+        assert (await ended(service, key, accepted.ingestion_id)).state is State.DONE
+    assert await memory_texts(service, key) == bought(2)
