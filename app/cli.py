@@ -24,7 +24,7 @@ from app.cli_views import Progress, show_answer, show_banks, show_memories
 from app.client import Client, ServiceError
 from app.core.errors import MemoryServiceError
 from app.local.postgres import LocalPostgresError
-from app.services.callers import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, Limits, Scope
+from app.services.callers import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, Limits, Rights, Scope
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def create_key(
     limits = Limits(
         requests_per_minute=requests_per_minute, turns_per_day=turns_per_day, questions_per_day=questions_per_day
     )
-    rights = keys.Rights(scope=scope, banks=tuple(bank) if bank else None, expires_at=expires_at, limits=limits)
+    rights = Rights(scope=scope, banks=tuple(bank) if bank else None, expires_at=expires_at, limits=limits)
     _show_secret(run(_with_database(local, lambda sessions: keys.create(sessions, tenant, name, rights))))
 
 

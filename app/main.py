@@ -26,6 +26,7 @@ from app.api import (
     webhooks,
 )
 from app.api.dependencies import guard
+from app.api.guarded import GuardedRoute
 from app.api.limits import BodyLimit, HeadAsGet, RequestLimit
 from app.api.openapi import Api
 from app.api.rate_limit import RateLimitHeaders
@@ -68,9 +69,15 @@ def create_app(settings: Settings, opened: OpenService | None = None, *, with_wo
         # For every route there is or will be: one that does not ask who calls is closed all the same.
         dependencies=[Depends(guard)],
     )
+    app.router.route_class = GuardedRoute
     app.state.require_key = requires_key(settings)
     app.add_middleware(RateLimitHeaders)
-    app.add_middleware(BodyLimit, most=settings.server.max_body_bytes, most_of_file=settings.server.max_import_bytes)
+    app.add_middleware(
+        BodyLimit,
+        most=settings.server.max_body_bytes,
+        most_of_file=settings.server.max_import_bytes,
+        seconds=settings.server.body_seconds,
+    )
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLimit, most=settings.server.max_requests)
     problems.add_handlers(app)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from app.core.values import Role
 from app.db import lanes, migrate
 from app.local.running import for_small_model, local_completers, local_postgres
 from app.main import create_app, open_service
+from app.services.service import Service
 from app.settings import Settings
 
 Progress = Callable[[str], None]
@@ -59,7 +61,7 @@ async def running(
 @asynccontextmanager
 async def served(app: FastAPI, listening: socket.socket) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """An app behind a socket: its URL, and what to await to wait for its end."""
-    server = _Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS))
+    server = _Server(app, uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     await server.ready(task)
     host, port = listening.getsockname()[:2]
@@ -67,7 +69,7 @@ async def served(app: FastAPI, listening: socket.socket) -> AsyncIterator[tuple[
     try:
         yield url, lambda: _joined(task)
     finally:
-        server.should_exit = True
+        server.end()
         await task
 
 
@@ -76,6 +78,21 @@ async def _joined(task: asyncio.Task[None]) -> None:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.end()
+        super().handle_exit(sig, frame)
+
+    def end(self) -> None:
+        """Take no more requests; those that wait for something are answered at once, the others get their time."""
+        service: Service | None = getattr(self._app.state, "service", None)
+        if service is not None:
+            service.ending.set()
+        self.should_exit = True
+
     async def ready(self, task: asyncio.Task[None]) -> None:
         """Wait until requests are answered; raises what starting raised."""
         while not self.started:

@@ -34,6 +34,10 @@ class DatabaseSettings(Section):
     """Connections opened beyond them under load."""
     pool_timeout: float = Field(10, gt=0)
     """Seconds that a request waits for a connection before it answers 503."""
+    lock_timeout: float = Field(5, gt=0)
+    """Seconds that a request waits for a bank that another is writing to before it answers 503."""
+    statement_timeout: float = Field(120, gt=0)
+    """Seconds that one statement may take."""
 
 
 class ServerSettings(Section):
@@ -45,6 +49,8 @@ class ServerSettings(Section):
     """Demand an API key; by default only where `host` is not loopback."""
     max_body_bytes: int = Field(4_000_000, ge=1000)
     """Bytes of a request's body."""
+    body_seconds: float = Field(30, gt=0)
+    """Seconds for receiving a request's body; a slower client is answered 408."""
     max_requests: int = Field(1000, ge=1)
     """Requests under way at once in one process, long waits among them; beyond it they answer 503."""
     max_turns: int = Field(1000, ge=1, le=10_000)

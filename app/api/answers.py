@@ -7,12 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from app.api.dependencies import REPLAYED, BankOf, CallerOf, OnceOf, ServiceOf, note_replay
+from app.api.guarded import GuardedRoute
 from app.api.openapi import OF_BANK, OF_MODEL, WITH_BODY, Responses, problems
 from app.api.schemas import Question
 from app.services import answer
 from app.services.answer import Answered
 
-router = APIRouter(prefix="/v1/banks/{bank}", tags=["answers"], responses=problems(401, 503, *OF_BANK))
+router = APIRouter(
+    prefix="/v1/banks/{bank}", tags=["answers"], responses=problems(401, 503, *OF_BANK), route_class=GuardedRoute
+)
 
 _ANSWERED: Responses = {200: {"headers": REPLAYED}}
 

@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from app.api.dependencies import ServiceOf, Tenant, cursor_of, number_of
+from app.api.guarded import GuardedRoute
 from app.api.keys_schemas import AuditList
 from app.api.openapi import problems
 from app.services import audit
 
-router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=problems(401, 403, 422, 503))
+router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=problems(401, 403, 422, 503), route_class=GuardedRoute)
 
 
 @router.get("", operation_id="list_audit_events")

@@ -18,12 +18,13 @@ from app.api.dependencies import (
     note_replay,
     place_of,
 )
+from app.api.guarded import GuardedRoute
 from app.api.openapi import WITH_BODY, Responses, problems
 from app.api.schemas import BankList
 from app.services import banks
 from app.services.banks import BankSummary, OnFailure
 
-router = APIRouter(prefix="/v1/banks", tags=["banks"], responses=problems(401, 422, 503))
+router = APIRouter(prefix="/v1/banks", tags=["banks"], responses=problems(401, 422, 503), route_class=GuardedRoute)
 
 _CHANGED: Responses = {200: {"headers": REPLAYED}}
 

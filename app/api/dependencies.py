@@ -26,6 +26,8 @@ MAX_WAIT_SECONDS = 60
 _WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d+)"?(?:$|[,;\s])', re.ASCII | re.IGNORECASE)
 _PLACE = re.compile(BANK_NAME)
 """What a page can end on: a bank's name or a number."""
+_GUARDED = "memory_r1.caller"
+"""Where a request's scope, which no other request shares, holds what the guard found."""
 _bearer = HTTPBearer(auto_error=False, description="An API key, made by `memory-r1 keys create`.")
 
 BankName = Annotated[
@@ -48,9 +50,18 @@ ServiceOf = Annotated[Service, Depends(get_service)]
 
 
 async def guard(request: Request) -> Caller | None:
-    """Runs before every route: who calls, within the key's limits and with what the route asks for; None where that is
-    open to all. Raises `Unauthenticated`, `RateLimited`, `Forbidden`, and `UnknownBank` for a bank of other keys.
+    """Runs before every route, once: who calls, within the key's limits and with what the route asks for; None where
+    that is open to all. Raises `Unauthenticated`, `RateLimited`, `Forbidden`, and `UnknownBank` for a bank of other
+    keys.
     """
+    if _GUARDED in request.scope:
+        passed: Caller | None = request.scope[_GUARDED]
+        return passed
+    caller = request.scope[_GUARDED] = await _passed(request)
+    return caller
+
+
+async def _passed(request: Request) -> Caller | None:
     need = need_of(getattr(request.scope.get("route"), "operation_id", None))
     if need is None:
         return None
@@ -124,14 +135,24 @@ IdempotencyKey = Annotated[
 
 async def get_once(
     request: Request,
+    caller: Annotated[Caller | None, Depends(guard)],
     idempotency_key: IdempotencyKey = None,
 ) -> Once:
     """The request under its Idempotency-Key."""
-    if idempotency_key is None:
+    if idempotency_key is None or caller is None:
         return Once()
-    asked: list[object] = [request.method, request.url.path, sorted(request.query_params.multi_items())]
-    asked += [request.headers.get("if-match"), _canonical(await request.body())]
-    return Once(idempotency_key, hashlib.sha256(json.dumps(asked).encode()).digest())
+    # Where a route takes no body, nobody reads one.
+    takes_body = getattr(request.scope.get("route"), "body_field", None) is not None
+    return once_of(request, caller, idempotency_key, _canonical(await request.body()) if takes_body else "")
+
+
+def once_of(request: Request, caller: Caller, key: str, content: str) -> Once:
+    """A request under its Idempotency-Key, by what stands for its body."""
+    asked = [request.method, request.url.path, sorted(request.query_params.multi_items())]
+    asked += [request.headers.getlist("if-match"), content]
+    bank = request.path_params.get("bank")
+    scope = "" if bank is None else banks.name_digest(caller.tenant_id, bank)
+    return Once(key, hashlib.sha256(json.dumps(asked).encode()).digest(), scope)
 
 
 def _canonical(body: bytes) -> str:

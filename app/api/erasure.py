@@ -8,12 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 
 from app.api.dependencies import REPLAYED, BankName, CallerOf, OnceOf, ServiceOf, cursor_of, note_replay, place_of
+from app.api.guarded import GuardedRoute
 from app.api.openapi import Responses, problems
 from app.core.values import Value
 from app.services import erasure, erasure_of_turns
 from app.services.erasure import Derived, Receipt
 
-router = APIRouter(prefix="/v1", tags=["erasure"], responses=problems(401, 422, 503))
+router = APIRouter(prefix="/v1", tags=["erasure"], responses=problems(401, 422, 503), route_class=GuardedRoute)
 
 _ONCE: Responses = {200: {"headers": REPLAYED}}
 

@@ -6,10 +6,11 @@ from fastapi import APIRouter
 from sqlalchemy import text
 
 from app.api.dependencies import ServiceOf
+from app.api.guarded import GuardedRoute
 from app.api.openapi import problems
 from app.api.schemas import Health
 
-router = APIRouter(prefix="/v1/health", tags=["health"])
+router = APIRouter(prefix="/v1/health", tags=["health"], route_class=GuardedRoute)
 
 
 @router.get("/live", operation_id="live")

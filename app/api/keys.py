@@ -8,12 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies import REPLAYED, CallerOf, OnceOf, ServiceOf, cursor_of, note_replay, uuid_of
+from app.api.guarded import GuardedRoute
 from app.api.keys_schemas import CreateKey, KeyList, RotateKey
 from app.api.openapi import WITH_BODY, Responses, problems
 from app.services import keys
 from app.services.keys import KeySummary, NewKey
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"], responses=problems(401, 403, 422, 503))
+router = APIRouter(prefix="/v1/keys", tags=["keys"], responses=problems(401, 403, 422, 503), route_class=GuardedRoute)
 
 _MADE: Responses = {201: {"headers": REPLAYED}, **problems(409, *WITH_BODY)}
 _REVOKED: Responses = {200: {"headers": REPLAYED}, **problems(404, 409)}

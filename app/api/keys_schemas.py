@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 from app.api.schemas import Body, Line, SaidAt
 from app.core.values import Value
 from app.services.audit import AuditEvent
-from app.services.callers import BANK_NAME, DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, Limits, Scope
-from app.services.keys import MAX_BANKS, MAX_NAME_CHARACTERS, KeySummary, Rights
+from app.services.callers import BANK_NAME, DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, Limits, Rights, Scope
+from app.services.keys import MAX_BANKS, MAX_NAME_CHARACTERS, KeySummary
 
 MAX_REQUESTS_PER_MINUTE = 100_000
 MAX_PER_DAY = 1_000_000_000
@@ -19,7 +19,7 @@ _PER_DAY = Field(None, ge=1, le=MAX_PER_DAY)
 
 
 class CreateKey(Body):
-    """A key to make; it may do no more than the one that makes it."""
+    """A key to make; it may do no more than the one that makes it, and has its end and limits where it names none."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -34,7 +34,7 @@ class CreateKey(Body):
     banks: list[BankName] | None = Field(None, min_length=1, max_length=MAX_BANKS)
     """Names of the only banks that it is for, which need not exist yet; all if left out."""
     expires_at: SaidAt | None = Field(None, examples=["2099-01-01T00:00:00Z"])
-    """From when on it is worthless; never if left out."""
+    """From when on it is worthless; if left out, with the key that makes it, or never."""
     requests_per_minute: int | None = Field(None, ge=1, le=MAX_REQUESTS_PER_MINUTE)
     """Requests that it may make in a minute; so many at once after a pause."""
     turns_per_day: int | None = _PER_DAY

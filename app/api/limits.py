@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import BodyTooLarge, TooManyRequestsAtOnce, http_problem
+from app.api.problems import BodyTooLarge, RequestTimeout, TooManyRequestsAtOnce, http_problem
 
 HEALTH = "/v1/health/"
 _IMPORT = re.compile(r"/v1/banks/[^/]+/import")
 
 
 class BodyLimit:
-    """ASGI middleware: a body of more than so many bytes answers 413, whether its length was declared or not; files
-    that are imported have a bound of their own.
+    """ASGI middleware: who reads a body of more than so many bytes, declared or not, answers 413, and one that takes
+    longer to arrive than so many seconds 408. Files that are imported have bounds of their own.
     """
 
-    def __init__(self, app: ASGIApp, most: int, most_of_file: int | None = None) -> None:
-        self._app, self._most, self._most_of_file = app, most, most_of_file or most
+    def __init__(self, app: ASGIApp, most: int, most_of_file: int, seconds: float) -> None:
+        self._app, self._most, self._most_of_file, self._seconds = app, most, most_of_file, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -26,20 +27,20 @@ class BodyLimit:
             return
         is_file = scope["method"] == "POST" and _IMPORT.fullmatch(scope["path"])
         most = self._most_of_file if is_file else self._most
-        if self._declares_more(scope, most):
-            await http_problem(BodyTooLarge(most))(scope, receive, send)
-        else:
-            await self._app(scope, self._counted(receive, most), send)
+        bounded = self._counted(receive, most, self._declares_more(scope, most))
+        await self._app(scope, bounded if is_file else self._timed(bounded), send)
 
     def _declares_more(self, scope: Scope, most: int) -> bool:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         return len(declared) > 18 or (declared.isdigit() and int(declared) > most)
 
-    def _counted(self, receive: Receive, most: int) -> Receive:
+    def _counted(self, receive: Receive, most: int, declares_more: bool) -> Receive:
         read = 0
 
         async def counted() -> Message:
             nonlocal read
+            if declares_more:
+                raise BodyTooLarge(most)
             message = await receive()
             read += len(message.get("body", b""))
             if read > most:
@@ -48,6 +49,26 @@ class BodyLimit:
             return message
 
         return counted
+
+    def _timed(self, receive: Receive) -> Receive:
+        until: float | None = None
+        is_whole = False
+
+        async def timed() -> Message:
+            nonlocal until, is_whole
+            if is_whole:
+                return await receive()
+            # From when it is first asked for: until then the client may rightly hold it back.
+            until = until or asyncio.get_running_loop().time() + self._seconds
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise RequestTimeout(self._seconds) from None
+            is_whole = not message.get("more_body", False)
+            return message
+
+        return timed
 
 
 class RequestLimit:

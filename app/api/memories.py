@@ -21,16 +21,22 @@ from app.api.dependencies import (
     number_of,
     place_of,
 )
+from app.api.guarded import GuardedRoute
 from app.api.memories_schemas import AnswerList, NewMemory, RevisedMemory
 from app.api.openapi import OF_BANK, OF_MODEL, WITH_BODY, Responses, problems
-from app.api.preconditions import ETAG, Expected, Known, etag_of
+from app.api.preconditions import ETAG, SHOWN_ETAG, Expected, Known, etag_of, shown_etag_of
 from app.api.schemas import Found, MemoryDetail, MemoryList, SaidAt, Search
 from app.services import memories, provenance
 from app.services.answer import source_turns
 from app.services.edits import Edit, Edited
 from app.services.provenance import Place
 
-router = APIRouter(prefix="/v1/banks/{bank}/memories", tags=["memories"], responses=problems(401, 503, *OF_BANK))
+router = APIRouter(
+    prefix="/v1/banks/{bank}/memories",
+    tags=["memories"],
+    responses=problems(401, 503, *OF_BANK),
+    route_class=GuardedRoute,
+)
 
 AsOf = Annotated[
     SaidAt | None,
@@ -42,8 +48,8 @@ AsOf = Annotated[
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _LOCATION = {"Location": {"description": "Path of the memory.", "schema": {"type": "string"}, "required": True}}
 _READ: Responses = {
-    200: {"headers": ETAG},
-    304: {"description": "The memory is still at the version that `If-None-Match` names.", "headers": ETAG},
+    200: {"headers": SHOWN_ETAG},
+    304: {"description": "What is shown has an entity tag that `If-None-Match` names.", "headers": SHOWN_ETAG},
 }
 _ADDED: Responses = {201: {"headers": {**_LOCATION, **ETAG, **REPLAYED}}}
 _REVISED: Responses = {200: {"headers": {**ETAG, **REPLAYED}}}
@@ -88,13 +94,14 @@ async def get_memory(
 ) -> MemoryDetail | Response:
     """A memory, also a deleted one, with its versions and the turns that it came from. A live one has an `ETag`."""
     read = await memories.with_sources(service, key, memory_id)
+    sources = source_turns(read.memory, {turn.id: turn for turn in read.turns})
+    shown = MemoryDetail(memory=read.memory, deleted=read.deleted, versions=read.versions, sources=sources)
     if not read.deleted:
-        etag = etag_of(read.memory.version)
+        etag = shown_etag_of(read.memory.version, shown.model_dump_json())
         if known & {etag, "*"}:
             return Response(status_code=304, headers={"ETag": etag})
         response.headers["ETag"] = etag
-    sources = source_turns(read.memory, {turn.id: turn for turn in read.turns})
-    return MemoryDetail(memory=read.memory, deleted=read.deleted, versions=read.versions, sources=sources)
+    return shown
 
 
 @router.patch(

@@ -14,6 +14,7 @@ _DESCRIBED = {
     401: "A valid key is required.",
     403: "The key does not allow this.",
     404: "There is no such thing.",
+    408: "The body did not arrive in time.",
     409: "The request contradicts what is stored.",
     412: "The memory is not at a version that `If-Match` names.",
     413: "The body is too large.",
@@ -29,7 +30,7 @@ _HEADERS = {
     429: {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}},
     503: {"Retry-After": {"schema": {"type": "integer", "const": RETRY_AFTER_SECONDS}, "required": True}},
 }
-WITH_BODY = (400, 413, 415, 422)
+WITH_BODY = (400, 408, 413, 415, 422)
 OF_BANK = (404, 409, 422)
 OF_MODEL = (502, 503, 504)
 Responses = dict[int | str, dict[str, Any]]

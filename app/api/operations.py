@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response
 
 from app.api.dependencies import REPLAYED, BankOf, CallerOf, OnceOf, ServiceOf, cursor_of, note_replay, number_of
+from app.api.guarded import GuardedRoute
 from app.api.openapi import OF_BANK, Responses, problems
 from app.api.operations_schemas import OperationList
 from app.core.changes import Verdict
@@ -15,7 +16,9 @@ from app.db.oplog import OperationRecord, Origin
 from app.services import operations
 from app.services.operations import Order, Undone, Which
 
-router = APIRouter(prefix="/v1/banks/{bank}", tags=["operations"], responses=problems(401, 503, *OF_BANK))
+router = APIRouter(
+    prefix="/v1/banks/{bank}", tags=["operations"], responses=problems(401, 503, *OF_BANK), route_class=GuardedRoute
+)
 
 Number = Annotated[int, Path(ge=1, le=10**15, description="The operation's number in the bank's log.")]
 _UNDONE: Responses = {200: {"headers": REPLAYED}}
@@ -64,7 +67,10 @@ async def undo_operation(
 async def undo_ingestion(
     ingestion_id: UUID, key: BankOf, caller: CallerOf, service: ServiceOf, once: OnceOf, response: Response
 ) -> Undone:
-    """Undo all that a post of turns did to the bank, newest first, or nothing; its turns stay."""
+    """Undo all that a post of turns did to the bank, newest first, or nothing; its turns stay.
+
+    `skipped` names operations that nobody can undo any more, since what their undoing needs has been erased.
+    """
     undone = await operations.undo_ingestion(service.sessions, key, ingestion_id, once, caller.key_id)
     note_replay(response, once)
     return undone

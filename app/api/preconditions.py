@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated
 
@@ -14,16 +15,29 @@ TAGS = rf"^[ \t]*(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)[ \t]*$"
 MAX_TAGS_LENGTH = 1000
 _TAGS = re.compile(TAGS)
 _EACH = re.compile(r'(W/)?"([!#-~]*)"')
-_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_VERSION = re.compile(r"([1-9][0-9]{0,8})(?:-[0-9a-f]{16})?")
 _BOUND = {"pattern": TAGS, "max_length": MAX_TAGS_LENGTH}
 
-ETAG = {"ETag": {"description": "The memory's version.", "schema": {"type": "string"}}}
-"""The header as responses document it."""
+ETAG = {"ETag": {"description": 'The memory\'s version, such as `"3"`.', "schema": {"type": "string"}}}
+"""The header as responses to writes document it."""
+SHOWN_ETAG = {
+    "ETag": {
+        "description": 'The memory\'s version and a digest of what is shown, such as `"3-1f9c0a5be2d74c68"`. '
+        "`If-Match` compares the version alone, `If-None-Match` the whole.",
+        "schema": {"type": "string"},
+    }
+}
+"""The header as responses to reads document it."""
 
 
 def etag_of(version: int) -> str:
-    """`"3"`: as long as a memory is live, its version tells what it says."""
+    """`"3"`: what `If-Match` asks for."""
     return f'"{version}"'
+
+
+def shown_etag_of(version: int, shown: str) -> str:
+    """`"3-1f9c0a5be2d74c68"`: erasing a turn may change what is shown of a memory, and not its version."""
+    return f'"{version}-{hashlib.sha256(shown.encode()).hexdigest()[:16]}"'
 
 
 def get_expected(
@@ -32,7 +46,8 @@ def get_expected(
         str | None,
         Header(
             **_BOUND,
-            description='Write only where the memory is at one of these versions, such as `"3"`; else 412.',
+            description='Write only where the memory is at one of these versions, such as `"3"`; else 412. Of the '
+            "`ETag` of a read, the version counts.",
         ),
     ] = None,
 ) -> frozenset[int] | None:
@@ -40,13 +55,16 @@ def get_expected(
     if if_match is None:
         return None
     tags = _tags(request, "if-match")
-    return None if tags is None else frozenset(int(tag) for weak, tag in tags if not weak and _VERSION.fullmatch(tag))
+    if tags is None:
+        return None
+    versions = [_VERSION.fullmatch(tag) for weak, tag in tags if not weak]
+    return frozenset(int(version[1]) for version in versions if version)
 
 
 def get_known(
     request: Request,
     if_none_match: Annotated[
-        str | None, Header(**_BOUND, description="Answer 304 where the memory is still at one of these versions.")
+        str | None, Header(**_BOUND, description="Answer 304 where what would be shown has one of these entity tags.")
     ] = None,
 ) -> frozenset[str]:
     """The tags of `If-None-Match`; `*` for any."""

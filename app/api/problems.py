@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from app.core import errors
-from app.db.engine import DATABASE_AWAY
+from app.db.engine import DATABASE_AWAY, is_busy
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,17 @@ class BodyTooLarge(HTTPException):
 
     def __init__(self, most: int) -> None:
         super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {most} bytes.")
+
+
+class RequestTimeout(HTTPException):
+    """The body did not arrive within the seconds that a setting allows."""
+
+    def __init__(self, seconds: float) -> None:
+        # Nothing more is read: what is still to come could not be told from a next request.
+        headers = {"Connection": "close"}
+        super().__init__(
+            HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {seconds:g} seconds.", headers=headers
+        )
 
 
 class TooManyRequestsAtOnce(HTTPException):
@@ -185,8 +196,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 def http_problem(error: HTTPException) -> JSONResponse:
     """What the web framework or a bound refuses, as a problem."""
     status = HTTPStatus(error.status_code)
-    if isinstance(error, BodyTooLarge | TooManyRequestsAtOnce):
-        return problem_response(status, slug_of(type(error)), error.detail)
+    if isinstance(error, BodyTooLarge | RequestTimeout | TooManyRequestsAtOnce):
+        return problem_response(status, slug_of(type(error)), error.detail, headers=error.headers)
     return _refused(status, error.headers)
 
 
@@ -207,6 +218,9 @@ def _place(steps: Sequence[int | str]) -> str:
 
 
 async def _database_away(request: Request, error: Exception) -> JSONResponse:
+    if is_busy(error):
+        detail = "Another request is writing to the same bank; try again."
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "bank-busy", detail)
     log.warning("the database is away: %s", type(error).__name__)
     return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "database-away", "The database cannot be reached.")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -13,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from app.core.agents.answerer import MAX_CANDIDATES
 from app.core.agents.extractor import MAX_TURN_CHARACTERS
+from app.core.metadata import check_metadata
 from app.core.values import Candidate, Memory, Value
 from app.services.answer import SourceTurn
 from app.services.banks import BankSummary
@@ -21,12 +20,8 @@ from app.services.provenance import MemoryVersion
 
 MAX_TURNS = 10_000
 MAX_LABEL_CHARACTERS = 200
-MAX_METADATA_BYTES = 4096
-MAX_METADATA_DEPTH = 16
 MAX_QUESTION_CHARACTERS = 2000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII)
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""Of JSON: an escaped NUL, and not the six characters after an escaped backslash."""
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -57,33 +52,6 @@ def _in_range(moment: datetime) -> datetime:
     if not EARLIEST <= moment < LATEST:
         raise ValueError("must be from the year 1900 to 2199")
     return moment
-
-
-def _small(metadata: dict[str, Any]) -> dict[str, Any]:
-    if _depth(metadata) > MAX_METADATA_DEPTH:
-        raise ValueError(f"must be nested at most {MAX_METADATA_DEPTH} deep")
-    try:
-        written = json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode()
-    except ValueError as error:
-        raise ValueError("must be plain JSON without NaN, infinities or lone surrogates") from error
-    if len(written) > MAX_METADATA_BYTES:
-        raise ValueError(f"must be at most {MAX_METADATA_BYTES} bytes as JSON")
-    if _NUL.search(written):
-        raise ValueError("must not contain the character NUL")
-    return metadata
-
-
-def _depth(value: Any) -> int:
-    """How deep lists and objects are nested, without a call for each level."""
-    depth, level = 0, [value]
-    while level:
-        depth += 1
-        level = [inner for one in level for inner in _inside(one) if isinstance(inner, dict | list)]
-    return depth
-
-
-def _inside(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
 
 
 _VISIBLE: dict[str, Any] = {"pattern": r"\S"}
@@ -130,7 +98,7 @@ class PostedTurn(Body):
     """The conversation or session that it belongs to."""
     external_id: Label | None = Field(None, examples=["chat-17:3"])
     """Your id of the turn; posting it again stores nothing twice."""
-    metadata: Annotated[dict[str, Any], AfterValidator(_small)] = Field(default_factory=dict)
+    metadata: Annotated[dict[str, Any], AfterValidator(check_metadata)] = Field(default_factory=dict)
     """Anything else, kept with the turn and shown to no model."""
 
 

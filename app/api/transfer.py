@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import logging
 
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from app.api.dependencies import REPLAYED, BankName, CallerOf, IdempotencyKey, ServiceOf, note_replay
+from app.api.dependencies import REPLAYED, BankName, CallerOf, IdempotencyKey, ServiceOf, note_replay, once_of
+from app.api.guarded import GuardedRoute
 from app.api.openapi import Responses, problems
-from app.core.errors import InvalidInput
+from app.core.errors import ErasedMeanwhile, InvalidInput
 from app.services import transfer_export, transfer_import
 from app.services.callers import Caller
 from app.services.once import Once
@@ -23,7 +22,9 @@ from app.services.transfer_import import Imported
 
 log = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/v1/banks/{bank}", tags=["transfer"], responses=problems(401, 422, 429, 503))
+router = APIRouter(
+    prefix="/v1/banks/{bank}", tags=["transfer"], responses=problems(401, 422, 429, 503), route_class=GuardedRoute
+)
 
 NDJSON = "application/x-ndjson"
 _FILE = {"schema": {"type": "string", "contentMediaType": NDJSON}}
@@ -55,6 +56,9 @@ class Export(Response):
             except TimeoutError:
                 # Without its last line, and without the end that the protocol has: nobody takes it for whole.
                 log.warning("an export was cut off: it took longer than it may")
+                return
+            except ErasedMeanwhile:
+                log.warning("an export was cut off: something in the bank was erased")
                 return
             finally:
                 gone.cancel()
@@ -100,14 +104,11 @@ async def import_bank(
     worked on, and texts embedded anew where the service's model is another.
     """
 
-    def once_of(digest: bytes) -> Once:
-        if idempotency_key is None:
-            return Once()
-        asked = [request.method, request.url.path, sorted(request.query_params.multi_items()), digest.hex()]
-        return Once(idempotency_key, hashlib.sha256(json.dumps(asked).encode()).digest())
+    def named(digest: bytes) -> Once:
+        return Once() if idempotency_key is None else once_of(request, caller, idempotency_key, digest.hex())
 
     try:
-        imported, once = await transfer_import.import_bank(service, caller, bank, request.stream(), once_of)
+        imported, once = await transfer_import.import_bank(service, caller, bank, request.stream(), named)
     except ClientDisconnect:
         raise InvalidInput("The file was not received whole.") from None
     note_replay(response, once)

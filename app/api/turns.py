@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Annotated
 from uuid import UUID
@@ -21,6 +22,7 @@ from app.api.dependencies import (
     note_replay,
     number_of,
 )
+from app.api.guarded import GuardedRoute
 from app.api.openapi import OF_BANK, WITH_BODY, Responses, problems
 from app.api.schemas import PostedReceipt, PostTurns, StoredState, TurnList
 from app.core.errors import InvalidInput
@@ -30,7 +32,9 @@ from app.services.ingest import Ingestion, NewTurn, Retried, State
 from app.services.provenance import TurnOrigin
 from app.services.service import Service
 
-router = APIRouter(prefix="/v1/banks/{bank}", tags=["turns"], responses=problems(401, 503, *OF_BANK))
+router = APIRouter(
+    prefix="/v1/banks/{bank}", tags=["turns"], responses=problems(401, 503, *OF_BANK), route_class=GuardedRoute
+)
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 _ENDED = {State.DONE, State.FAILED}
@@ -126,13 +130,14 @@ async def retry_ingestion(
 
 
 async def _wait_for(service: Service, key: BankKey, ingestion_id: UUID, seconds: float) -> State:
-    """The state once it has ended or the time is up; no transaction is open meanwhile."""
+    """The state once it has ended, the time is up or the process ends; no transaction is open meanwhile."""
     deadline, pause = time.monotonic() + seconds, SHORTEST_PAUSE
     while (state := await ingest.state(service.sessions, key, ingestion_id)) not in _ENDED:
         left = deadline - time.monotonic()
-        if left <= 0:
+        if left <= 0 or service.ending.is_set():
             break
-        await asyncio.sleep(min(pause, left))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(service.ending.wait(), min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE)
     return state
 

@@ -8,12 +8,15 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies import REPLAYED, CallerOf, OnceOf, ServiceOf, Tenant, cursor_of, note_replay, uuid_of
+from app.api.guarded import GuardedRoute
 from app.api.openapi import WITH_BODY, Responses, problems
 from app.api.webhooks_schemas import ChangeWebhook, CreateWebhook, DeliveryList, RotateSecret, WebhookList
 from app.services import webhooks
 from app.services.webhooks import Delivery, DeliveryState, NewWebhook, Tested, WebhookSummary
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], responses=problems(401, 403, 422, 503))
+router = APIRouter(
+    prefix="/v1/webhooks", tags=["webhooks"], responses=problems(401, 403, 422, 503), route_class=GuardedRoute
+)
 
 
 def _done(status: int, *refusals: int) -> Responses:

@@ -96,6 +96,12 @@ def why_merge_ungrounded(text: str, parts: list[str]) -> str | None:
     return None
 
 
+def taken_from(text: str, other: str, own: str) -> set[str]:
+    """Words of a text (content words, names, numbers) that another text says and its own source does not."""
+    written = {word.removesuffix("'s") for word in content_words(text)} | names_and_numbers(text)
+    return _missing(written, _heard(own)) - _missing(written, _heard(other))
+
+
 def says_change(fact: str) -> bool:
     """True where a fact speaks of an end, a replacement or a correction, so that something old may go."""
     said = {match.group().lower() for match in _CHANGE.finditer(fact)}

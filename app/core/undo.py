@@ -29,11 +29,6 @@ class Recorded(LoggedOperation):
         """Whether it changed a memory, and was not undone."""
         return self.verdict is Verdict.APPLIED and self.undone_by is None
 
-    @property
-    def is_erased(self) -> bool:
-        """Whether nobody knows any more what it changed; of some erased lines only the reasoning went."""
-        return self.erased_at is not None and self.text_before is None and self.text_after is None
-
 
 class Standing(NamedTuple):
     """How a memory stands: its newest version, whether it is live, and whose content each kept version is."""
@@ -41,11 +36,27 @@ class Standing(NamedTuple):
     version: int
     live: bool
     contents: Mapping[int, int]
+    texts: Mapping[int, str] = {}
+    """Of kept versions; for operations whose line lost what they said, though the versions are kept."""
 
     @property
     def content(self) -> int | None:
         """The version whose content the memory has; None where it is removed."""
         return self.contents.get(self.version, self.version) if self.live else None
+
+    def content_of(self, version: int | None) -> int | None:
+        """Whose content a version is, or None for not being there. Raises `NothingToUndo` where it is not kept."""
+        if version is None:
+            return None
+        content = self.contents.get(version)
+        if content is None or content not in self.contents:
+            raise NothingToUndo("What it would bring back has been erased.")
+        return content
+
+    def keeps(self, operation: Recorded) -> bool:
+        """Whether both versions are kept that an operation led from and to: else nobody can undo it any more."""
+        versions = (operation.version_before, operation.version_after)
+        return all(version is None or self.contents.get(version) in self.contents for version in versions)
 
 
 class Step(NamedTuple):
@@ -55,44 +66,52 @@ class Step(NamedTuple):
     line: LoggedOperation
 
 
+class Plan(NamedTuple):
+    """What undoing does."""
+
+    steps: tuple[Step, ...]
+    skipped: tuple[int, ...]
+    """Operations, from the first, whose effect stays: what their undoing needs has been erased for good."""
+
+
 def why_not_undoable(operation: Recorded) -> str | None:
     """Why there is nothing to undo about an operation; None where there is."""
-    if operation.is_erased:
-        return "What the operation was about has been erased."
-    if operation.verdict is not Verdict.APPLIED or operation.memory_id is None:
+    versions = (operation.version_before, operation.version_after)
+    if operation.verdict is not Verdict.APPLIED or operation.memory_id is None or versions == (None, None):
         return "The operation changed nothing."
     if operation.undone_by is not None:
         return f"The operation was undone by operation {operation.undone_by}."
     return None
 
 
-def plan(
-    undone: Sequence[Recorded], standings: Mapping[UUID, Standing], history: Sequence[Recorded]
-) -> tuple[Step, ...]:
+def plan(undone: Sequence[Recorded], standings: Mapping[UUID, Standing], history: Sequence[Recorded]) -> Plan:
     """The undoing of operations, newest first; `history` is all that was applied to their memories since the first.
 
     Raises `NothingToUndo`, and `UndoConflict` with the later operations that would have to be undone before.
     """
     if not undone:
         raise NothingToUndo()
-    planner = _Planner(standings)
-    numbers = {operation.number for operation in undone}
+    planner = _Planner(standings, history)
     conflicts: set[int] = set()
     blocked: set[UUID] = set()
+    why: dict[int, NothingToUndo] = {}
     for operation in sorted(undone, key=lambda one: -one.number):
         memory_id = _memory_of(operation)
         if memory_id in blocked:
             continue
-        if not planner.stands_as_left_by(operation):
-            blocked.add(memory_id)
-            conflicts.update(_in_the_way(operation, numbers, history))
+        try:
+            in_the_way = planner.undo(operation)
+        except NothingToUndo as erased:
+            why[operation.number] = erased
             continue
-        planner.undo(operation)
+        if in_the_way:
+            blocked.add(memory_id)
+            conflicts.update(in_the_way)
     if conflicts:
         raise UndoConflict(sorted(conflicts))
-    if blocked:
-        raise NothingToUndo("What it would change has been erased.")
-    return tuple(planner.steps)
+    if not planner.steps:
+        raise next(iter(why.values()))
+    return Plan(tuple(planner.steps), tuple(sorted(why)))
 
 
 def waves(steps: Sequence[Step]) -> list[Changes]:
@@ -115,44 +134,79 @@ def waves(steps: Sequence[Step]) -> list[Changes]:
 
 
 class _Planner:
-    def __init__(self, standings: Mapping[UUID, Standing]) -> None:
+    def __init__(self, standings: Mapping[UUID, Standing], history: Sequence[Recorded]) -> None:
         self._standings = dict(standings)
+        self._contents: dict[UUID, dict[int, int]] = {}
+        self._undone: set[int] = set()
+        self._newest_first: dict[UUID | None, list[Recorded]] = {}
+        for other in sorted(history, key=lambda one: -one.number):
+            if other.is_in_force:
+                self._newest_first.setdefault(other.memory_id, []).append(other)
         self.steps: list[Step] = []
 
-    def stands_as_left_by(self, operation: Recorded) -> bool:
-        """Whether the memory is what the operation made of it."""
-        standing = self._standings.get(_memory_of(operation))
+    def undo(self, operation: Recorded) -> list[int]:
+        """Add the step; or none, and the operations that are in the way. Raises `NothingToUndo`: it never can be."""
+        memory_id = _memory_of(operation)
+        standing = self._standings.get(memory_id)
         if standing is None:
             raise NothingToUndo("What it would change has been erased.")
-        return standing.content == _content(standing, operation.version_after)
-
-    def undo(self, operation: Recorded) -> None:
-        memory_id = _memory_of(operation)
-        standing = self._standings[memory_id]
-        content = _content(standing, operation.version_before)
+        target, content = standing.content_of(operation.version_after), standing.content_of(operation.version_before)
+        if standing.content != target:
+            return self._in_the_way(operation, standing, target)
+        self._undone.add(operation.number)
         if content is None:
             self._step(operation, OperationKind.DELETE, RemoveMemory(memory_id=memory_id, version=standing.version))
             self._standings[memory_id] = standing._replace(live=False)
-            return
+            return []
         kind = OperationKind.UPDATE if standing.live else OperationKind.ADD
         removed = not standing.live
-        self._step(
-            operation,
-            kind,
-            RestoreMemory(memory_id=memory_id, version=standing.version, removed=removed, restores=content),
-        )
-        version = standing.version + 1
-        self._standings[memory_id] = Standing(version, True, {**standing.contents, version: content})
+        change = RestoreMemory(memory_id=memory_id, version=standing.version, removed=removed, restores=content)
+        self._step(operation, kind, change)
+        self._restored(memory_id, standing, content)
+        return []
+
+    def _restored(self, memory_id: UUID, standing: Standing, content: int) -> None:
+        # One copy of a memory's versions, however many steps it takes.
+        contents = self._contents.get(memory_id)
+        if contents is None:
+            contents = self._contents[memory_id] = dict(standing.contents)
+        contents[standing.version + 1] = content
+        self._standings[memory_id] = Standing(standing.version + 1, True, contents, standing.texts)
+
+    def _in_the_way(self, operation: Recorded, standing: Standing, target: int | None) -> list[int]:
+        """Later operations in force on the same memory, without undoings of what was itself done later.
+
+        Raises `NothingToUndo` where undoing all of them that can be undone would not be enough.
+        """
+        found: list[int] = []
+        content = standing.content
+        for other in self._newest_first.get(operation.memory_id, ()):
+            is_real = other.undoes is None or other.undoes <= operation.number
+            if other.number <= operation.number or other.number in self._undone or not is_real:
+                continue
+            if not standing.keeps(other):
+                continue
+            found.append(other.number)
+            if standing.content_of(other.version_after) == content:
+                content = standing.content_of(other.version_before)
+        if content != target or not found:
+            raise NothingToUndo("What it would change has been erased.")
+        return found
 
     def _step(self, operation: Recorded, kind: OperationKind, change: RemoveMemory | RestoreMemory) -> None:
+        texts = self._standings[change.memory_id].texts
         line = LoggedOperation(
             kind=kind,
             verdict=Verdict.APPLIED,
             memory_id=change.memory_id,
             version_before=None if kind is OperationKind.ADD else change.version,
             version_after=None if kind is OperationKind.DELETE else change.version + 1,
-            text_before=None if kind is OperationKind.ADD else operation.text_after,
-            text_after=None if kind is OperationKind.DELETE else operation.text_before,
+            text_before=None
+            if kind is OperationKind.ADD
+            else _said(operation.text_after, operation.version_after, texts),
+            text_after=None
+            if kind is OperationKind.DELETE
+            else _said(operation.text_before, operation.version_before, texts),
             undoes=operation.number,
         )
         self.steps.append(Step(change, line))
@@ -165,25 +219,6 @@ def _memory_of(operation: Recorded) -> UUID:
     return operation.memory_id
 
 
-def _content(standing: Standing, version: int | None) -> int | None:
-    """Whose content a version is. Raises `NothingToUndo` where that is not kept any more."""
-    if version is None:
-        return None
-    content = standing.contents.get(version)
-    if content is None or content not in standing.contents:
-        raise NothingToUndo("What it would bring back has been erased.")
-    return content
-
-
-def _in_the_way(operation: Recorded, numbers: set[int], history: Sequence[Recorded]) -> list[int]:
-    """Later operations in force on the same memory, without undoings of what was itself done later."""
-    later = [
-        other
-        for other in history
-        if other.memory_id == operation.memory_id
-        and other.number > operation.number
-        and other.is_in_force
-        and other.number not in numbers
-    ]
-    real = [other for other in later if other.undoes is None or other.undoes <= operation.number]
-    return [other.number for other in real if not other.is_erased] or [other.number for other in later]
+def _said(text: str | None, version: int | None, texts: Mapping[int, str]) -> str | None:
+    """What a version says, where the line of the log lost it too."""
+    return texts.get(version) if text is None and version is not None else text

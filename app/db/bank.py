@@ -17,6 +17,16 @@ from app.db import lanes, queries
 from app.db.engine import Sessions
 from app.db.queries import BankKey
 
+_IS_PAST = text(
+    """
+    SELECT lanes.written_at >= :moment AND last.received_at >= :moment
+    FROM lanes LEFT JOIN LATERAL (
+        SELECT received_at FROM turns WHERE turns.tenant_id = lanes.tenant_id AND turns.bank_id = lanes.bank_id
+        ORDER BY position DESC LIMIT 1
+    ) AS last ON true
+    WHERE lanes.tenant_id = :tenant_id AND lanes.bank_id = :bank_id
+    """
+)
 _WAIT_FOR_WRITERS = text(
     """
     SELECT clock_timestamp() FROM banks JOIN lanes ON lanes.tenant_id = banks.tenant_id AND lanes.bank_id = banks.id
@@ -85,20 +95,24 @@ class PostgresBank:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncSession]:
+        if self._as_of is not None:
+            await settle(self._sessions, self._key, self._as_of)
         async with self._sessions.begin(self._key.tenant_id) as session:
-            if self._as_of is not None:
-                await settle(session, self._key, self._as_of)
             yield session
 
 
-async def settle(session: AsyncSession, key: BankKey, moment: datetime) -> None:
+async def settle(sessions: Sessions, key: BankKey, moment: datetime) -> None:
     """Wait until nothing can be written any more that would be valid at a moment.
 
     Raises `InvalidInput` for a moment that is still to come, `UnknownBank` where the bank is gone.
     """
     # Memories are stamped under the lane's lock and turns under the bank's, by a clock that is read after each was
-    # given: who comes after this wait writes at a later time, and who came before has committed.
-    now = await session.scalar(_WAIT_FOR_WRITERS, key._asdict())
+    # given: who comes after this wait writes at a later time, and who came before has committed. The locks are given
+    # back before anything is read: readers that share them for long would keep writers out for as long as they overlap.
+    async with sessions.begin(key.tenant_id) as session:
+        if await session.scalar(_IS_PAST, {**key._asdict(), "moment": moment}):
+            return
+        now = await session.scalar(_WAIT_FOR_WRITERS, key._asdict())
     if now is None:
         raise UnknownBank(key.bank_id)
     if moment > now:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
-from psycopg.errors import IdleInTransactionSessionTimeout
+from psycopg.errors import IdleInTransactionSessionTimeout, LockNotAvailable
 from sqlalchemy import event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -22,9 +22,6 @@ from app.settings import DatabaseSettings
 
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
 """What a database that is down, restarting or out of connections raises; anything else is about the statement."""
-
-_ABANDONED = "-c idle_in_transaction_session_timeout=30s"
-"""A process that stops in the middle of a transaction, frozen or cut off, must not keep its row locks for ever."""
 
 _SET_TENANT = text("SELECT set_config('memory_r1.tenant', :tenant, true)")
 _SET_IDLE = text("SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)")
@@ -76,7 +73,7 @@ def make_engine(settings: DatabaseSettings) -> AsyncEngine:
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
         connect_args={
-            "options": f"-c plan_cache_mode=force_custom_plan -c timezone=UTC -c role={settings.role} {_ABANDONED}",
+            "options": " ".join(f"-c {name}={value}" for name, value in _options(settings).items()),
             "application_name": "memory-r1",
         },
         hide_parameters=True,
@@ -85,12 +82,30 @@ def make_engine(settings: DatabaseSettings) -> AsyncEngine:
     return engine
 
 
+def _options(settings: DatabaseSettings) -> dict[str, str]:
+    return {
+        "role": settings.role,
+        "timezone": "UTC",
+        "plan_cache_mode": "force_custom_plan",
+        # A process that stops in the middle of a transaction, frozen or cut off, must not keep its row locks for ever.
+        "idle_in_transaction_session_timeout": "30s",
+        # Who waits for a bank that another holds keeps a connection from all the other tenants.
+        "lock_timeout": f"{settings.lock_timeout * 1000:.0f}ms",
+        "statement_timeout": f"{settings.statement_timeout * 1000:.0f}ms",
+    }
+
+
 def _name_the_cut_off(context: ExceptionContext) -> None:
     """A connection that Postgres ended because its process had stopped is away, though the driver has another word."""
     original = context.original_exception
     if isinstance(original, IdleInTransactionSessionTimeout):
         context.is_disconnect = True
         raise OperationalError(context.statement, None, original, hide_parameters=True, connection_invalidated=True)
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether a wait for what another transaction holds was given up."""
+    return isinstance(getattr(error, "orig", None), LockNotAvailable)
 
 
 async def check_role(sessions: Sessions) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.agents import replies
-from app.core.errors import UnknownBank
+from app.core.errors import MemoryServiceError, UnknownBank
 from app.core.values import Turn, Value
 from app.db import tables
 from app.db.queries import BankKey, in_bank, turn_of
@@ -25,6 +25,7 @@ CHANNEL = "memory_r1_work"
 WAIT = "wait"
 """A bank's `on_failure`: order matters more than going on."""
 WAITING = ("queued", "retrying")
+UNEXPECTED = "A fault inside; the service's log tells more."
 
 _CLAIM = text("SELECT tenant_id, bank_id FROM memory_r1_claim(:owner, :seconds, :count)")
 _NEXT = text("SELECT memory_r1_next_due()")
@@ -279,7 +280,8 @@ async def _fail(session: AsyncSession, key: BankKey, item: InboxItem, error: Exc
         item.position,
         attempts=item.attempts + 1,
         error_type=type(error).__name__,
-        error=replies.clean(str(error))[:1000],
+        # Our own words alone: those of others may quote what somebody said.
+        error=replies.clean(str(error))[:1000] if isinstance(error, MemoryServiceError) else UNEXPECTED,
         **values,
     )
 

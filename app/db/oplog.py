@@ -28,7 +28,7 @@ _MARK_UNDONE = text(
         WHERE operations.tenant_id = :tenant_id AND operations.bank_id = :bank_id
         UNION ALL
         SELECT operations.number, operations.undoes, chain.number, NOT chain.undone
-        FROM chain JOIN operations ON operations.number = chain.undoes
+        FROM chain JOIN operations ON operations.number = chain.undoes AND operations.number < chain.number
         WHERE operations.tenant_id = :tenant_id AND operations.bank_id = :bank_id
     )
     UPDATE operations SET undone_by = CASE WHEN chain.undone THEN chain.undoer END
@@ -124,11 +124,16 @@ async def standings(session: AsyncSession, key: BankKey, memory_ids: Collection[
     """How memories stand; those that are wholly erased are left out."""
     heads, versions = tables.memories, tables.memory_versions
     among = cast(list(memory_ids), ARRAY(Uuid))
-    wanted = select(versions.c.memory_id, versions.c.version, versions.c.restores).where(
+    wanted = select(versions.c.memory_id, versions.c.version, versions.c.restores, versions.c.text).where(
         in_bank(versions, key), versions.c.memory_id == any_(among)
     )
     contents: dict[UUID, dict[int, int]] = {}
+    texts: dict[UUID, dict[int, str]] = {}
     for row in await session.execute(wanted):
         contents.setdefault(row.memory_id, {})[row.version] = row.restores or row.version
+        texts.setdefault(row.memory_id, {})[row.version] = row.text
     newest = select(heads.c.id, heads.c.version, heads.c.live).where(in_bank(heads, key), heads.c.id == any_(among))
-    return {row.id: Standing(row.version, row.live, contents.get(row.id, {})) for row in await session.execute(newest)}
+    return {
+        row.id: Standing(row.version, row.live, contents.get(row.id, {}), texts.get(row.id, {}))
+        for row in await session.execute(newest)
+    }

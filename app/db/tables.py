@@ -84,6 +84,8 @@ api_keys = Table(
     Column("banks", ARRAY(Text)),
     _moment("expires_at", nullable=True),
     Column("rotated_to", Uuid),
+    # The key that it was rotated from, whose use it goes on with; null: its own.
+    Column("counted_as", Uuid),
     Column("requests_per_minute", Integer),
     Column("turns_per_day", Integer),
     Column("questions_per_day", Integer),
@@ -327,13 +329,15 @@ idempotency_keys = Table(
     "idempotency_keys",
     metadata,
     Column("tenant_id", Uuid, nullable=False),
+    # A digest of the bank's name, which may be a person's and outlast the bank; empty for what is the whole tenant's.
+    Column("scope", Text, nullable=False, server_default=""),
     Column("key", Text, nullable=False),
     Column("bank_id", BigInteger),
     Column("digest", LargeBinary, nullable=False),
     Column("body", JSONB),
     Column("holds_text", Boolean, nullable=False, server_default=text("false")),
     _moment("created_at", now=True),
-    *_of_tenant("key"),
+    *_of_tenant("scope", "key"),
     ForeignKeyConstraint(["tenant_id", "bank_id"], ["banks.tenant_id", "banks.id"], ondelete="CASCADE"),
 )
 Index("idempotency_keys_created_at_idx", idempotency_keys.c.created_at)

@@ -73,6 +73,7 @@ class HttpCompleter:
             raise errors.BrokenReply(f"{self._base_url} answered what is not JSON.") from error
 
     def _translated(self, error: openai.OpenAIError) -> errors.ModelError:
+        """Without the server's own words: they may quote the prompt, and what is said here is stored."""
         where = f"the model server {self._base_url}"
         match error:
             case openai.APITimeoutError():
@@ -82,15 +83,9 @@ class HttpCompleter:
             case openai.APIStatusError(status_code=status) if status in (408, 409, 429) or status >= 500:
                 return errors.ModelOverloaded(f"Status {status} from {where}.")
             case openai.APIStatusError(status_code=status):
-                return errors.ModelRefused(f"Status {status} from {where}: {_reason(error)}")
+                return errors.ModelRefused(f"Status {status} from {where}.")
             case _:
                 return errors.BrokenReply(f"{where.capitalize()} answered in an unknown form.")
-
-
-def _reason(error: openai.APIStatusError) -> str:
-    """The server's own words, cut short: they may quote the prompt."""
-    body = error.body if isinstance(error.body, dict) else {}
-    return str(body.get("message") or "no reason given")[:200]
 
 
 def _text_of(response: ChatCompletion) -> str:

@@ -33,13 +33,13 @@ class Grammar:
     def accept(self, token: int) -> None:
         """Move on by a sampled token."""
         if not self._matcher.consume_token(token):
-            raise BrokenReply(f"The grammar failed: {self._matcher.get_error()}")
+            raise BrokenReply("The reply left the grammar.")
 
     def forced(self) -> list[int]:
         """The tokens that must come next (keys, braces, the rest of an enum's value), already moved past."""
         tokens: list[int] = self._matcher.compute_ff_tokens()
         if tokens and not self._matcher.consume_tokens(tokens):
-            raise BrokenReply(f"The grammar failed: {self._matcher.get_error()}")
+            raise BrokenReply("The reply left the grammar.")
         return tokens
 
     def read(self, tokens: list[int]) -> str:
@@ -66,7 +66,7 @@ class Vocabulary:
         source = LLMatcher.grammar_from_json_schema(schema, overrides={"whitespace_flexible": False})
         matcher = LLMatcher(self._tokenizer, source)
         if matcher.is_error():
-            raise ModelRefused(f"The reply schema cannot be enforced: {matcher.get_error()}")
+            raise ModelRefused("The reply schema cannot be enforced.")
         return Grammar(matcher, self)
 
     def decode(self, tokens: list[int]) -> str:

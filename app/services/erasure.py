@@ -38,7 +38,7 @@ class Derived(StrEnum):
     ONLY = "only"
     """Those that stand on it alone."""
     ALL = "all"
-    """All that have it among their sources."""
+    """All that have it among their sources, and those of later turns that took words from it."""
 
 
 class Receipt(Value):
@@ -53,11 +53,13 @@ class Receipt(Value):
     """The turn, where one was erased."""
     derived: Derived | None
     removed: dict[str, int]
-    """Rows by table. Of `operations`, where a turn was erased: lines that lost their text."""
+    """Rows by table. Where a turn was erased, also rows that lost text of it: of `operations`, `inbox` (later turns
+    that were read with it) and `idempotency_keys`.
+    """
     verified: dict[str, int]
     """The same counts, read again after that in the same transaction."""
     kept: tuple[UUID, ...]
-    """Memories that also rest on other turns, and were kept."""
+    """Memories that also rest on other turns, or on later ones that took words from the turn, and were kept."""
     erased_at: datetime
 
 

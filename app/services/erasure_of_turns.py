@@ -24,10 +24,8 @@ from app.db.queries import BankKey, in_bank
 from app.services import audit, banks, events
 from app.services.callers import Caller
 from app.services.erasure import Derived, Erased, Receipt, receipt_of, write_receipt
+from app.services.erasure_of_readers import MAX_CONTEXT_TURNS, find_taken
 from app.services.once import Once
-
-MAX_CONTEXT_TURNS = 20
-"""A turn may have been read with so many later ones; bounds `ExtractorOptions.context_turns`."""
 
 _BANK = "tenant_id = :tenant_id AND bank_id = :bank_id"
 _ERASED = "(SELECT * FROM unnest(CAST(:memory_ids AS uuid[]), CAST(:versions AS integer[])))"
@@ -36,6 +34,13 @@ _AFFECTED = "CAST(:memory_ids AS uuid[])"
 _STANDING = {
     Derived.ONLY: "sources <@ ARRAY[CAST(:turn_id AS uuid)] AND :turn_id = ANY(sources)",
     Derived.ALL: ":turn_id = ANY(sources)",
+}
+_TAKEN = """
+    (SELECT * FROM unnest(CAST(:taken_memory_ids AS uuid[]), CAST(:taken_versions AS integer[])))
+"""
+_STANDING_OR_TAKEN = {
+    Derived.ONLY: _STANDING[Derived.ONLY],
+    Derived.ALL: f"({_STANDING[Derived.ALL]} OR (memory_id, version) IN {_TAKEN})",
 }
 _FIND = f"""
     SELECT memory_id, version, speaker FROM memory_versions WHERE {_BANK} AND {{standing}}
@@ -50,7 +55,8 @@ _HEADS = f"""
 """
 _RESTING = f"""
     SELECT DISTINCT memory_id AS id FROM memory_versions
-    WHERE {_BANK} AND :turn_id = ANY(sources) AND (memory_id, version) NOT IN {_ERASED} ORDER BY memory_id
+    WHERE {_BANK} AND (:turn_id = ANY(sources) OR (memory_id, version) IN {_TAKEN})
+        AND (memory_id, version) NOT IN {_ERASED} ORDER BY memory_id
 """
 _ANSWERS = f":turn_id = ANY(turn_ids) OR memory_ids && {_AFFECTED}"
 
@@ -71,6 +77,8 @@ REMOVED = {
 }
 """Rows that go, by table; in the order in which they do."""
 _OF_TURN = "turn_id = :turn_id"
+_TOOK = "number = ANY(CAST(:taken_lines AS bigint[])) AND fact IS NOT NULL"
+_QUOTING = "number = ANY(CAST(:quoting_lines AS bigint[]))"
 _ON_ERASED = f"""(memory_id, version_before) IN {_ERASED} OR (memory_id, version_after) IN {_ERASED}
     OR memory_id = ANY(CAST(:gone AS uuid[]))"""
 # Who was shown a memory may quote it in what is said for a decision, and in a text that was refused.
@@ -82,19 +90,44 @@ WIPED = {
     f"({_ON_ERASED}) AND (reason, reasoning, text_before, text_after) IS DISTINCT FROM (NULL, NULL, NULL, NULL)": (
         "reason = NULL, reasoning = NULL, text_before = NULL, text_after = NULL"
     ),
-    f"""({_SHOWN}) AND ((reason, reasoning) IS DISTINCT FROM (NULL, NULL)
+    _TOOK: "fact = NULL",
+    f"""({_SHOWN} OR {_QUOTING}) AND ((reason, reasoning) IS DISTINCT FROM (NULL, NULL)
         OR verdict <> 'applied' AND text_after IS NOT NULL)""": (
         "reason = NULL, reasoning = NULL, text_after = CASE WHEN verdict = 'applied' THEN text_after END"
     ),
 }
 """What lines of the log lose, by which lines."""
-CACHED = "holds_text AND body IS NOT NULL"
-"""Responses of the bank that may quote anything in it."""
+CACHED = r"digest <> '\x' OR holds_text AND body IS NOT NULL"
+"""Responses of the bank that may quote anything in it, and hashes of what was posted: short texts can be guessed."""
+_FORGET_CACHED = rf"""
+    UPDATE idempotency_keys SET digest = '\x', body = CASE WHEN NOT holds_text THEN body END
+    WHERE {_BANK} AND ({CACHED})
+"""
+DETAIL_ERASED = "The detail was erased with an earlier turn."
+_READ_WITH_IT = """position = ANY(CAST(:readers AS bigint[])) AND (extraction->'rejected' <> '[]'
+    OR EXISTS (SELECT FROM jsonb_array_elements(extraction->'facts') AS one WHERE (position, one->>'text') IN (
+        SELECT * FROM unnest(CAST(:fact_positions AS bigint[]), CAST(:facts AS text[])))))"""
+# Earlier releases kept a model server's own words, which may quote the prompt.
+_EXPLAINED = "position > :position AND error IS NOT NULL AND error <> :detail_erased"
+QUOTED = f"{_READ_WITH_IT} OR {_EXPLAINED}"
+"""Later turns with facts that took words from the erased one, with rejected facts, and with reasons of failures."""
+_FORGET_QUOTED = f"""
+    UPDATE inbox SET error = CASE WHEN {_EXPLAINED} THEN :detail_erased ELSE error END,
+        extraction = CASE WHEN position = ANY(CAST(:readers AS bigint[])) THEN extraction || jsonb_build_object(
+            'rejected', '[]'::jsonb, 'facts', (
+                SELECT coalesce(jsonb_agg(one ORDER BY place), '[]'::jsonb)
+                FROM jsonb_array_elements(extraction->'facts') WITH ORDINALITY AS facts(one, place)
+                WHERE (position, one->>'text') NOT IN (
+                    SELECT * FROM unnest(CAST(:fact_positions AS bigint[]), CAST(:facts AS text[]))))
+        ) ELSE extraction END
+    WHERE {_BANK} AND ({QUOTED})
+"""
 STILL_NAMED = {
     "memory_versions": f"(memory_id, version) IN {_ERASED} OR :turn_id = ANY(sources)",
     "memories": "id = ANY(CAST(:gone AS uuid[])) OR :turn_id = ANY(sources)",
     "operations": " OR ".join(f"({which})" for which in WIPED),
     "idempotency_keys": CACHED,
+    "inbox": f"{REMOVED['inbox']} OR {QUOTED}",
 }
 
 _FORGET_SOURCE = f"""
@@ -185,6 +218,7 @@ class _Erasing:
     async def run(self) -> _Counts:
         """Erase; what was removed, what is left of that, and which memories were kept."""
         turn = await self._lock_turn()
+        await self._find_taken(turn)
         heads = await self._find(turn.speaker)
         returning = [head for head in heads if head.comes_back]
         stamp = await lanes.stamp(self._session, self._key, len(returning))
@@ -198,8 +232,8 @@ class _Erasing:
             await self._do(_FORGET_SOURCE.format(table=table))
         renewals = await self._renew(heads, stamp)
         await self._let_go_on(turn)
-        cached = await self._do(f"UPDATE idempotency_keys SET body = NULL WHERE {_BANK} AND {CACHED}")
-        removed |= {"operations": lines, "idempotency_keys": cached}
+        removed["inbox"] += await self._do(_FORGET_QUOTED)
+        removed |= {"operations": lines, "idempotency_keys": await self._do(_FORGET_CACHED)}
         verified = await self._left()
         if renewals:
             await self._session.execute(insert(tables.operations), renewals)
@@ -207,17 +241,30 @@ class _Erasing:
 
     async def _lock_turn(self) -> Any:
         turns = tables.turns
-        own = select(turns.c.position, turns.c.speaker).where(
-            in_bank(turns, self._key), turns.c.id == self._named["turn_id"]
-        )
+        own = select(turns).where(in_bank(turns, self._key), turns.c.id == self._named["turn_id"])
         turn = (await self._session.execute(own.with_for_update())).one_or_none()
         if turn is None:
             raise UnknownTurn(self._named["turn_id"])
         return turn
 
+    async def _find_taken(self, turn: Any) -> None:
+        """Note what later turns took from the turn."""
+        taken = await find_taken(self._session, self._key, turn)
+        self._named |= {
+            "position": turn.position,
+            "readers": taken.readers,
+            "taken_memory_ids": [memory_id for memory_id, _ in taken.versions],
+            "taken_versions": [version for _, version in taken.versions],
+            "fact_positions": [position for position, _ in taken.facts],
+            "facts": [fact for _, fact in taken.facts],
+            "taken_lines": taken.lines,
+            "quoting_lines": taken.quoting,
+            "detail_erased": DETAIL_ERASED,
+        }
+
     async def _find(self, speaker: str) -> list[_Head]:
         """Lock the versions that go, and note what goes with them."""
-        versions = await self._rows(_FIND.format(standing=_STANDING[self._derived]))
+        versions = await self._rows(_FIND.format(standing=_STANDING_OR_TAKEN[self._derived]))
         self._named["memory_ids"] = [row.memory_id for row in versions]
         self._named["versions"] = [row.version for row in versions]
         heads = [_Head._make(row) for row in await self._rows(_HEADS)]
@@ -272,7 +319,7 @@ class _Erasing:
 
     async def _let_go_on(self, turn: Any) -> None:
         """What was read with the turn is read again, and the bank does not wait for it any more."""
-        await self._do(_NOT_AS_READ, position=turn.position, context=MAX_CONTEXT_TURNS)
+        await self._do(_NOT_AS_READ, context=MAX_CONTEXT_TURNS)
         await lanes.unblock(self._session, self._key, turn.position)
         await lanes.make_due(self._session, self._key)
 

@@ -19,7 +19,7 @@ from app.core.values import Value
 from app.db import tables
 from app.db.engine import Sessions
 from app.services import audit
-from app.services.callers import BANK_NAME, MAX_OVERLAP_SECONDS, Caller, Limits, Scope
+from app.services.callers import BANK_NAME, MAX_OVERLAP_SECONDS, Caller, Limits, Rights, Scope
 from app.services.once import Once
 
 DEFAULT_TENANT = "default"
@@ -30,17 +30,6 @@ MAX_BANKS = 1000
 _LIMITS = tuple(Limits.model_fields)
 _FIND_KEY = text("SELECT * FROM memory_r1_find_key(:digest)")
 _FIND_TENANT = text("SELECT memory_r1_find_tenant(:name)")
-
-
-class Rights(Value):
-    """What a key is made to allow."""
-
-    scope: Scope = Scope.ADMIN
-    banks: tuple[str, ...] | None = None
-    """Names of the only banks that it is for, which need not exist yet; null: all."""
-    expires_at: datetime | None = None
-    """From when on it is worthless; null: never."""
-    limits: Limits = Limits()
 
 
 class KeySummary(Value):
@@ -87,7 +76,9 @@ async def authenticate(sessions: Sessions, secret: str) -> Caller:
         key_id=row.id,
         scope=Scope(row.scope),
         banks=None if row.banks is None else tuple(row.banks),
+        expires_at=row.expires_at,
         limits=_limits_of(row),
+        counted_as=row.counted_as,
     )
 
 
@@ -100,12 +91,14 @@ async def create(sessions: Sessions, tenant: str, name: str, rights: Rights | No
 
 
 async def create_for(sessions: Sessions, caller: Caller, name: str, rights: Rights, once: Once | None = None) -> NewKey:
-    """A new key of the caller's tenant. Raises `InvalidInput`, `IdempotencyConflict`, and `Forbidden` where it could do
-    more than the caller.
+    """A new key of the caller's tenant, with the caller's end and limits where it is given none.
+
+    Raises `InvalidInput`, `IdempotencyConflict`, and `Forbidden` where it could do more than the caller.
     """
     _check_name("key", name)
     _check_rights(rights)
-    caller.check_grant(rights.scope, rights.banks)
+    rights = caller.granting(rights)
+    caller.check_grant(rights)
     once = once or Once()
     async with sessions.begin(caller.tenant_id) as session:
         if (earlier := await once.claim(session, caller.tenant_id)) is not None:
@@ -119,7 +112,7 @@ async def create_for(sessions: Sessions, caller: Caller, name: str, rights: Righ
 async def rotate(
     sessions: Sessions, caller: Caller, key_id: UUID, overlap_seconds: int, once: Once | None = None
 ) -> NewKey:
-    """A new key with the rights of another, which is worthless once the overlap has passed.
+    """A new key with the rights of another, which is worthless once the overlap has passed; both count as one.
 
     Raises `UnknownKey`, `Forbidden` for a key that may do more than the caller, and `Conflict` for one that is
     worthless already or was rotated.
@@ -134,9 +127,9 @@ async def rotate(
         if old is None:
             raise UnknownKey(key_id)
         rights = _rights_of(old)
-        caller.check_grant(rights.scope, rights.banks)
+        caller.check_grant(rights)
         _check_usable(old)
-        made = await _insert(session, caller.tenant_id, old.name, rights)
+        made = await _insert(session, caller.tenant_id, old.name, rights, old.counted_as or old.id)
         # `least` passes over null: a key that would never end now does.
         ends = func.least(keys.c.expires_at, func.clock_timestamp() + timedelta(seconds=overlap_seconds))
         values = {"rotated_to": made.id, "expires_at": ends}
@@ -157,7 +150,7 @@ async def revoke(sessions: Sessions, caller: Caller, key_id: UUID, once: Once | 
         old = (await session.execute(_one(caller, key_id).with_for_update(of=keys))).one_or_none()
         if old is None:
             raise UnknownKey(key_id)
-        caller.check_grant(Scope(old.scope), old.banks and tuple(old.banks))
+        caller.check_reach(Scope(old.scope), old.banks and tuple(old.banks))
         revoked = _summary(old)
         if old.revoked_at is None:
             mine = update(keys).where(_own(caller.tenant_id), keys.c.id == key_id)
@@ -241,11 +234,13 @@ async def find_tenant(sessions: Sessions, name: str) -> UUID | None:
     return found
 
 
-async def _insert(session: AsyncSession, tenant_id: UUID, name: str, rights: Rights) -> NewKey:
+async def _insert(
+    session: AsyncSession, tenant_id: UUID, name: str, rights: Rights, counted_as: UUID | None = None
+) -> NewKey:
     secret = PREFIX + secrets.token_urlsafe(32)
     banks = None if rights.banks is None else sorted(set(rights.banks))
     row = {"tenant_id": tenant_id, "id": uuid4(), "name": name, "digest": _digest(secret), "scope": rights.scope.value}
-    row |= {"banks": banks, "expires_at": rights.expires_at, **rights.limits.model_dump()}
+    row |= {"banks": banks, "expires_at": rights.expires_at, "counted_as": counted_as, **rights.limits.model_dump()}
     await session.execute(insert(tables.api_keys).values(row))
     made = (await session.execute(_summaries(tenant_id).where(tables.api_keys.c.id == row["id"]))).one()
     return NewKey(**_summary(made).model_dump(), secret=secret)
@@ -280,7 +275,11 @@ def _own(tenant_id: UUID) -> Any:
 def _summaries(tenant_id: UUID) -> Select[Any]:
     keys, tenants = tables.api_keys, tables.tenants
     columns: Sequence[Any] = [keys.c[name] for name in KeySummary.model_fields if name != "tenant"]
-    return select(*columns, tenants.c.name.label("tenant")).join_from(keys, tenants).where(_own(tenant_id))
+    return (
+        select(*columns, keys.c.counted_as, tenants.c.name.label("tenant"))
+        .join_from(keys, tenants)
+        .where(_own(tenant_id))
+    )
 
 
 def _one(caller: Caller, key_id: UUID) -> Select[Any]:
@@ -288,7 +287,7 @@ def _one(caller: Caller, key_id: UUID) -> Select[Any]:
 
 
 def _summary(row: Row[Any]) -> KeySummary:
-    return KeySummary.model_validate(dict(row._mapping))
+    return KeySummary(**{name: row._mapping[name] for name in KeySummary.model_fields})
 
 
 def _rights_of(row: Row[Any]) -> Rights:

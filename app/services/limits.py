@@ -1,7 +1,8 @@
 """Limits of keys: requests a minute by GCRA, turns and questions by the day.
 
-A key's whole use is one row, which only keys with a limit have. Requests refill evenly: after a pause a key may make a
-minute's worth at once, and then one whenever the next has refilled.
+A key's whole use is one row, which only keys with a limit have; what a key was rotated to goes on with its row.
+Requests refill evenly: after a pause a key may make a minute's worth at once, and then one whenever the next has
+refilled.
 """
 
 from __future__ import annotations
@@ -146,4 +147,4 @@ async def _count(session: AsyncSession, caller: Caller, counted: Counted, more: 
 
 
 def _key(caller: Caller) -> dict[str, UUID | None]:
-    return {"tenant_id": caller.tenant_id, "key_id": caller.key_id}
+    return {"tenant_id": caller.tenant_id, "key_id": caller.counted_as or caller.key_id}

@@ -46,9 +46,9 @@ async def page(
     statement = select(*among.memory).where(among.where).order_by(among.columns.seq).limit(limit + 1)
     if after is not None:
         statement = statement.where(among.columns.seq > after)
+    if as_of is not None:
+        await banks.settle(sessions, key, as_of)
     async with sessions.begin(key.tenant_id) as session:
-        if as_of is not None:
-            await banks.settle(session, key, as_of)
         rows = (await session.execute(statement)).all()
     found = tuple(queries.memory_of(row) for row in rows[:limit])
     return MemoryPage(memories=found, next=rows[limit - 1].seq if len(rows) > limit else None)

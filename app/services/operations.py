@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from enum import StrEnum
@@ -50,6 +51,8 @@ class Undone(Value):
     """What an undo did: operations in their own right, which can be undone in turn."""
 
     operations: tuple[OperationRecord, ...]
+    skipped: tuple[int, ...] = ()
+    """Numbers of operations of the post whose effect stays, since what their undoing needs has been erased."""
 
 
 async def page(
@@ -89,7 +92,8 @@ async def undo_one(sessions: Sessions, key: BankKey, number: int, once: Once, ke
 async def undo_ingestion(
     sessions: Sessions, key: BankKey, ingestion_id: UUID, once: Once, key_id: UUID | None = None
 ) -> Undone:
-    """Undo all that a post of turns did to the bank and that is in force, newest first, or nothing.
+    """Undo all that a post of turns did to the bank and that is in force, newest first; or nothing, where something
+    later stands in the way. What can never be undone, since versions that it needs were erased, is skipped and named.
 
     Raises `UnknownIngestion`, `IngestionUnderWay`, `NothingToUndo`, `UndoConflict`, `IdempotencyConflict`.
     """
@@ -100,7 +104,7 @@ async def undo_ingestion(
         await _check_ended(session, key, ingestion_id)
         lines = _which(key, Which(ingestion_id=ingestion_id, verdict=Verdict.APPLIED))
         in_force = await oplog.read(session, lines.where(tables.operations.c.undone_by.is_(None)))
-        undone = await _undo(session, key, [line for line in in_force if not line.is_erased], key_id)
+        undone = await _undo(session, key, in_force, key_id)
         await once.keep(session, key.tenant_id, undone, key, holds_text=True)
     return undone
 
@@ -137,7 +141,9 @@ async def _undo(session: AsyncSession, key: BankKey, undone: Sequence[OperationR
         raise NothingToUndo("Nothing that the ingestion did is in force.")
     about = {operation.memory_id for operation in undone if operation.memory_id is not None}
     history = await oplog.applied_since(session, key, about, min(operation.number for operation in undone))
-    steps = undo.plan(undone, await oplog.standings(session, key, about), history)
+    standings = await oplog.standings(session, key, about)
+    # Thousands of operations take a while, and the lane is locked, but the process goes on.
+    steps, skipped = await asyncio.to_thread(undo.plan, undone, standings, history)
     lines: list[LoggedOperation] = [step.line for step in steps]
     written = await lanes.stamp(session, key, len(lines))
     for changes in undo.waves(steps):
@@ -147,4 +153,5 @@ async def _undo(session: AsyncSession, key: BankKey, undone: Sequence[OperationR
     await oplog.mark_undone(session, key, undone_by)
     await events.memory_changed(session, key, written, lines, Origin.UNDO)
     new = oplog.lines_of(key).where(tables.operations.c.number >= written.first)
-    return Undone(operations=tuple(await oplog.read(session, new.order_by(tables.operations.c.number))))
+    operations = await oplog.read(session, new.order_by(tables.operations.c.number))
+    return Undone(operations=tuple(operations), skipped=skipped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -107,14 +107,18 @@ async def answers_of(
         if await session.scalar(select(heads.c.id).where(in_bank(heads, key), heads.c.id == memory_id)) is None:
             raise UnknownMemory(memory_id)
         rows = (await session.execute(statement)).all()
-    found = tuple(_use_of(row, memory_id) for row in rows[:limit])
-    more = len(rows) > limit
-    return AnswerUsePage(answers=found, next=Place(found[-1].created_at, found[-1].id) if more else None)
+    found = tuple(use for row in rows[:limit] for use in _uses_of(row, memory_id))
+    last = rows[limit - 1] if len(rows) > limit else None
+    return AnswerUsePage(answers=found, next=Place(last.created_at, last.id) if last is not None else None)
 
 
-def _use_of(row: Row[Any], memory_id: UUID) -> AnswerUse:
-    version = next(memory["version"] for memory in row.memories if memory["id"] == str(memory_id))
-    return AnswerUse(id=row.id, question=row.question, answer=row.answer, version=version, created_at=row.created_at)
+def _uses_of(row: Row[Any], memory_id: UUID) -> Iterator[AnswerUse]:
+    """The use of the memory; none where the answer does not hold what its row names."""
+    told = {"id": row.id, "question": row.question, "answer": row.answer, "created_at": row.created_at}
+    for memory in row.memories:
+        if UUID(memory["id"]) == memory_id:
+            yield AnswerUse(**told, version=memory["version"])
+            return
 
 
 async def _with_operations(session: AsyncSession, key: BankKey, rows: Iterable[Row[Any]]) -> list[MemoryVersion]:

@@ -26,5 +26,8 @@ class Service:
     answering: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(64))
     transferring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process is about to end: who waits for something is answered as things stand."""
+
     def bank(self, key: BankKey, as_of: datetime | None = None) -> PostgresBank:
         return PostgresBank(self.sessions, key, as_of)

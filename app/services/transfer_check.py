@@ -8,16 +8,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from app.core.errors import InvalidInput
+from app.db import lanes
 from app.services.transfer_lines import (
     KINDS,
     MAX_DEPTH,
     MAX_LINE_BYTES,
+    MAX_OPENED,
     AnswerLine,
     BankLine,
     EndLine,
@@ -41,8 +43,16 @@ class Faulty(Exception):
     """Something in a line is wrong."""
 
 
-def check(file: BinaryIO) -> BankLine:
-    """Read a file through; its header. Raises `InvalidInput` with the number of the line that is wrong."""
+class Checked(NamedTuple):
+    """What a file says of itself."""
+
+    header: BankLine
+    waiting: int
+    """Turns that are still to be worked on."""
+
+
+def check(file: BinaryIO) -> Checked:
+    """Read a file through. Raises `InvalidInput` with the number of the line that is wrong."""
     checker = _Checker()
     digest, number = hashlib.sha256(), 0
     for number, raw in enumerate(_raw_lines(file), start=1):
@@ -55,13 +65,13 @@ def check(file: BinaryIO) -> BankLine:
         digest.update(raw)
     if not checker.ended:
         raise InvalidInput(f"Line {number + 1}: the file is cut off; it has no last line.")
-    return checker.header
+    return Checked(checker.header, checker.waiting)
 
 
-def lines_of(file: BinaryIO) -> Iterator[Line]:
-    """The lines of a file that was checked."""
+def lines_of(file: BinaryIO) -> Iterator[tuple[Line, int]]:
+    """The lines of a file that was checked, each with its length in bytes."""
     for number, raw in enumerate(_raw_lines(file), start=1):
-        yield line_of(raw, number)
+        yield line_of(raw, number), len(raw)
 
 
 def line_of(raw: bytes, number: int) -> Line:
@@ -70,6 +80,8 @@ def line_of(raw: bytes, number: int) -> Line:
         raise Faulty(f"is longer than {MAX_LINE_BYTES} bytes")
     if not raw.endswith(b"\n"):
         raise Faulty("is cut off")
+    if raw.count(b"[") + raw.count(b"{") > MAX_OPENED:
+        raise Faulty("holds too many lists and objects")
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
@@ -135,12 +147,15 @@ class _Checker:
 
     def __init__(self) -> None:
         self.ended = False
+        self.waiting = 0
         self._header: BankLine | None = None
         self._place = -1
         self._counts: Counter[str] = Counter()
         self._ids: dict[str, set[Any]] = {kind: set() for kind in KINDS}
         self._external: set[str] = set()
         self._failed: set[int] = set()
+        self._undoing: dict[int, int] = {}
+        """Of undone operations, by the number of their undoing, which is still to come."""
         self._position = 0
         self._memory: MemoryLine | None = None
         self._version: VersionLine | None = None
@@ -210,6 +225,7 @@ class _Checker:
             self._external.add(line.external_id)
         if line.inbox.state == "failed":
             self._failed.add(line.position)
+        self.waiting += line.inbox.state in lanes.WAITING
 
     def _take_version(self, line: VersionLine) -> None:
         memory, before = self._memory, self._version
@@ -243,18 +259,33 @@ class _Checker:
     def _take_operation(self, line: OperationLine) -> None:
         if line.number != self._counts["operation"]:
             raise Faulty("has a number out of order")
-        for other in (line.undoes, line.undone_by):
-            if other is not None and not 1 <= other <= self.header.last_operation:
-                raise Faulty("names an operation that is not in the file")
+        self._take_undoing(line)
         # What was erased is still named in the log.
         if line.erased_at is None:
             self._known("turn", [line.turn_id])
             self._known("ingestion", [line.ingestion_id])
 
+    def _take_undoing(self, line: OperationLine) -> None:
+        """An undoing comes later, and while it is in force itself, the two point at each other."""
+        number = line.number
+        if line.undoes is not None and not 1 <= line.undoes < number:
+            raise Faulty("undoes an operation that is not before it")
+        if line.undone_by is not None and not number < line.undone_by <= self.header.last_operation:
+            raise Faulty("is undone by an operation that is not after it")
+        undoes = line.undoes if line.undone_by is None else None
+        if self._undoing.pop(number, None) != undoes:
+            raise Faulty("does not undo the operation that says so, or undoes one that does not")
+        if line.undone_by is not None:
+            if line.undone_by in self._undoing:
+                raise Faulty("is undone by an operation that undoes another")
+            self._undoing[line.undone_by] = number
+
     def _take_answer(self, line: AnswerLine) -> None:
         self._new("answer", line.id)
         if line.body.get("id") != str(line.id):
             raise Faulty("holds another answer")
+        if [memory["id"] for memory in line.body["memories"]] != [str(one) for one in line.distilled_ids]:
+            raise Faulty("holds other memories than it names")
         self._known("turn", line.turn_ids)
         self._known("memory", [*line.memory_ids, *line.distilled_ids])
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.errors import Overloaded, UnknownBank
+from app.core.errors import ErasedMeanwhile, Overloaded, UnknownBank
 from app.db import tables
 from app.db.queries import BankKey, in_bank
 from app.services import audit, banks
@@ -53,7 +53,8 @@ _COUNTED = {
 async def exported(service: Service, caller: Caller, name: str) -> AsyncIterator[AsyncIterator[bytes]]:
     """The file of a bank as it is now, in chunks; the snapshot lasts as long as the block.
 
-    Raises `UnknownBank`, or `Overloaded` where too many exports and imports are under way.
+    Raises `UnknownBank`, or `Overloaded` where too many exports and imports are under way; between chunks
+    `ErasedMeanwhile` where the bank, or a turn of it, is erased.
     """
     if service.transferring.locked():
         raise Overloaded("The service exports and imports as many banks as it can; try again later.")
@@ -66,7 +67,27 @@ async def exported(service: Service, caller: Caller, name: str) -> AsyncIterator
             lines = _Lines(session, key)
             header = await lines.header()
             async with aclosing(lines.rest()) as rest, aclosing(_chunks(rest, header)) as chunks:
-                yield chunks
+                erasures = await _erasures(session, caller.tenant_id, name)
+                async with aclosing(_unerased(chunks, service, caller, name, erasures)) as still_there:
+                    yield still_there
+
+
+async def _unerased(
+    chunks: AsyncIterator[bytes], service: Service, caller: Caller, name: str, erasures: int
+) -> AsyncGenerator[bytes]:
+    """The chunks for as long as nothing was erased since the snapshot, which goes on showing it."""
+    async for chunk in chunks:
+        async with service.sessions.begin(caller.tenant_id) as session:
+            if await _erasures(session, caller.tenant_id, name) != erasures:
+                raise ErasedMeanwhile("What is being exported was erased meanwhile.")
+        yield chunk
+
+
+async def _erasures(session: AsyncSession, tenant_id: UUID, name: str) -> int:
+    """How often a bank of that name, or a turn of it, was erased."""
+    erasures = tables.erasures.c
+    of_bank = erasures.body["bank"].astext == banks.name_digest(tenant_id, name)
+    return await session.scalar(select(func.count()).where(erasures.tenant_id == tenant_id, of_bank)) or 0
 
 
 async def _chunks(rest: AsyncIterator[Line], header: BankLine) -> AsyncGenerator[bytes]:

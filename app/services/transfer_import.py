@@ -10,6 +10,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
@@ -24,7 +25,7 @@ from app.core.errors import BankExists, InvalidInput, Overloaded
 from app.core.values import Value
 from app.db import lanes, tables
 from app.db.queries import BankKey, sparse
-from app.services import audit, banks
+from app.services import audit, banks, limits
 from app.services.banks import OnFailure
 from app.services.callers import Caller
 from app.services.once import Once
@@ -46,7 +47,17 @@ from app.services.transfer_lines import (
 ROWS_AT_ONCE = 200
 TEXTS_AT_ONCE = 128
 _STEP = np.dtype("<i2")
-Row = tuple[Table, dict[str, Any]]
+BYTES_AT_ONCE = 1_000_000
+"""Of lines that are written together; each batch is made into SQL in one go, in the event loop."""
+
+
+class Row(NamedTuple):
+    """A row to insert."""
+
+    table: Table
+    values: dict[str, Any]
+    size: int
+    """Bytes of its line."""
 
 
 class Imported(Value):
@@ -70,8 +81,8 @@ async def import_bank(
 ) -> tuple[Imported, Once]:
     """Make a bank from an exported file, all or nothing; `once_of` gives the request by the digest of its body.
 
-    Raises `BankExists`, `InvalidInput` with the line that is wrong, `IdempotencyConflict`, a `ModelError`, or
-    `Overloaded` where too many exports and imports are under way.
+    Raises `BankExists`, `InvalidInput` with the line that is wrong or where more turns wait than may, `QuotaExceeded`,
+    `IdempotencyConflict`, a `ModelError`, or `Overloaded` where too many exports and imports are under way.
     """
     if service.transferring.locked():
         raise Overloaded("The service exports and imports as many banks as it can; try again later.")
@@ -81,7 +92,9 @@ async def import_bank(
             once = once_of(received.digest)
             if (earlier := await once.look(service.sessions, caller.tenant_id)) is not None:
                 return Imported.model_validate_json(json.dumps(earlier)), once
-            header = await asyncio.to_thread(check, received.file)
+            header, waiting = await asyncio.to_thread(check, received.file)
+            if waiting > (most := service.settings.server.max_waiting_turns):
+                raise InvalidInput(f"{waiting} turns of the file wait to be worked on; in a bank {most} may.")
             anew = (header.embedding_model, header.embedding_dimension) != _embedder_of(service)
             if anew:
                 await _embed(service, file, vectors)
@@ -107,7 +120,7 @@ async def _receive(service: Service, body: AsyncIterator[bytes], file: BinaryIO)
 
 async def _embed(service: Service, file: BinaryIO, vectors: BinaryIO) -> None:
     """Write the vectors of all versions, in order, for this service's embedder."""
-    texts = (line.text for line in lines_of(file) if isinstance(line, VersionLine))
+    texts = (line.text for line, _ in lines_of(file) if isinstance(line, VersionLine))
     while batch := await asyncio.to_thread(lambda: list(islice(texts, TEXTS_AT_ONCE))):
         embedded = await service.embedder.embed(batch)
         steps = np.stack([ranking.in_steps(vector) for vector in embedded]).astype(_STEP)
@@ -123,10 +136,12 @@ async def _store(
         if (earlier := await once.claim(session, tenant_id)) is not None:
             return Imported.model_validate_json(json.dumps(earlier))
         key = await _make_bank(session, service, tenant_id, name, header)
-        while batch := await asyncio.to_thread(lambda: list(islice(rows, ROWS_AT_ONCE))):
+        while batch := await asyncio.to_thread(_batch, rows):
             for table, together in _by_table(batch).items():
                 await session.execute(insert(table), [{**key._asdict(), **row} for row in together])
         await lanes.make_due(session, key)
+        # Late, so that the key's other requests do not wait for the whole import.
+        await limits.count_turns(session, caller, header.counts["turn"])
         imported = Imported(bank=name, on_failure=header.on_failure, counts=header.counts, embedded_anew=anew)
         await audit.note(session, caller, "bank.imported", banks.name_digest(tenant_id, name))
         await once.keep(session, tenant_id, imported, key, holds_text=False)
@@ -151,15 +166,30 @@ async def _make_bank(session: AsyncSession, service: Service, tenant_id: Any, na
     if made is None:
         raise BankExists()
     key = BankKey(tenant_id, made.id)
-    lane = {name: getattr(header, name) for name in ("blocked_by", "written_at", "last_operation")}
+    lane = {
+        "blocked_by": header.blocked_by if header.on_failure is OnFailure.WAIT else None,
+        "written_at": header.written_at,
+        "last_operation": header.last_operation,
+    }
     await session.execute(insert(tables.lanes).values(**key._asdict(), **lane))
     return key
 
 
+def _batch(rows: Iterator[Row]) -> list[Row]:
+    batch: list[Row] = []
+    size = 0
+    for row in islice(rows, ROWS_AT_ONCE):
+        batch.append(row)
+        size += row.size
+        if size >= BYTES_AT_ONCE:
+            break
+    return batch
+
+
 def _by_table(batch: list[Row]) -> dict[Table, list[dict[str, Any]]]:
     found: dict[Table, list[dict[str, Any]]] = {}
-    for table, row in batch:
-        found.setdefault(table, []).append(row)
+    for row in batch:
+        found.setdefault(row.table, []).append(row.values)
     return found
 
 
@@ -167,24 +197,24 @@ def _rows(file: BinaryIO, vectors: BinaryIO | None, dimension: int) -> Iterator[
     """The rows of a file that was checked; a memory comes after its versions, of which it repeats the last."""
     memory: MemoryLine | None = None
     last: dict[str, Any] = {}
-    for line in lines_of(file):
+    for line, size in lines_of(file):
         if memory is not None and not isinstance(line, VersionLine):
-            yield tables.memories, _head(memory, last)
+            yield Row(tables.memories, _head(memory, last), size)
             memory = None
         match line:
             case MemoryLine():
                 memory = line
             case VersionLine():
                 last = _version(line, vectors, dimension)
-                yield tables.memory_versions, last
+                yield Row(tables.memory_versions, last, size)
             case TurnLine():
-                yield from _turn(line)
+                yield from _turn(line, size)
             case OperationLine():
                 fields = line.model_dump(exclude={"line", "kind", "operation", "shown"})
                 shown = [one.model_dump(mode="json") for one in line.shown]
-                yield tables.operations, {**fields, "kind": line.operation.value, "shown": shown}
+                yield Row(tables.operations, {**fields, "kind": line.operation.value, "shown": shown}, size)
             case IngestionLine() | SpeakerLine() | AnswerLine() | TraceLine():
-                yield _PLAIN[type(line)], line.model_dump(exclude={"line", "kind"})
+                yield Row(_PLAIN[type(line)], line.model_dump(exclude={"line", "kind"}), size)
             case _:
                 continue
 
@@ -197,10 +227,14 @@ _PLAIN: dict[type[Line], Table] = {
 }
 
 
-def _turn(line: TurnLine) -> Iterator[Row]:
-    yield tables.turns, line.model_dump(exclude={"line", "kind", "inbox"})
+def _turn(line: TurnLine, size: int) -> Iterator[Row]:
+    yield Row(tables.turns, line.model_dump(exclude={"line", "kind", "inbox"}), size)
     place = {"position": line.position, "turn_id": line.id, "ingestion_id": line.ingestion_id}
-    yield tables.inbox, {**place, **line.inbox.model_dump()}
+    inbox = line.inbox.model_dump()
+    if line.inbox.state in lanes.WAITING:
+        # No turn that comes after it is worked on before it.
+        inbox["run_at"] = min(line.inbox.run_at, datetime.now(UTC))
+    yield Row(tables.inbox, {**place, **inbox}, 0)
 
 
 def _version(line: VersionLine, vectors: BinaryIO | None, dimension: int) -> dict[str, Any]:

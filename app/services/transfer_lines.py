@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from app.core.agents.extractor import MAX_TURN_CHARACTERS, Extraction
 from app.core.changes import MAX_MEMORY_LENGTH, Verdict
+from app.core.metadata import check_metadata
 from app.core.operations import OperationKind
 from app.core.ranking import VECTOR_STEPS
 from app.core.trace import Trace
@@ -25,7 +27,13 @@ from app.services.banks import OnFailure
 
 FORMAT = "memory-r1 bank"
 FORMAT_VERSION = 1
-MAX_LINE_BYTES = 8_000_000
+MAX_LINE_BYTES = 2_000_000
+"""A vector of 1100 steps has 7 kB, a turn of 8000 characters at most 48 kB. The longest lines are answers and traces,
+with 60 memories and what was said in their source turns: some 100 kB, and with many long turns as sources 1 MB. Who
+reads a line holds the interpreter for as long as its JSON takes, so that it must not be much longer than that.
+"""
+MAX_OPENED = 100_000
+"""Brackets in a line, texts included: half a million empty lists take a second to read, though they are short."""
 MAX_DEPTH = 64
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _MAX_NUMBER, _MAX_COUNT = 10**15, 10**9
@@ -43,13 +51,29 @@ def _extraction(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answered(body: dict[str, Any]) -> dict[str, Any]:
-    Answered.model_validate_json(json.dumps(body))
-    return body
+    """As the service writes it: ids are looked for in it by their usual form."""
+    return Answered.model_validate_json(json.dumps(body), strict=True).model_dump(mode="json")
 
 
 def _traced(body: dict[str, Any]) -> dict[str, Any]:
     Trace.model_validate_json(json.dumps({**body, "role": Role.MANAGER.value}))
     return body
+
+
+def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    check_metadata(_as_posted(metadata))
+    return metadata
+
+
+def _as_posted(value: Any) -> Any:
+    """With large numbers as short as they may have been posted: Postgres holds 1e300 with all its digits."""
+    if isinstance(value, dict):
+        return {name: _as_posted(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_posted(inner) for inner in value]
+    if isinstance(value, int) and _MAX_NUMBER < abs(value) < 10**308 and Decimal(repr(float(value))) == value:
+        return float(value)
+    return value
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
@@ -117,7 +141,7 @@ class TurnLine(Line):
     said_at: Moment
     session: Label | None
     external_id: Label | None
-    metadata: dict[str, Any]
+    metadata: Annotated[dict[str, Any], AfterValidator(_metadata)]
     received_at: Moment
     inbox: InboxState
 

@@ -89,7 +89,7 @@ class Delivery(Value):
     """One event on its way to one webhook."""
 
     event_id: UUID
-    """Also the `webhook-id` of every attempt."""
+    """Without its hyphens also the `webhook-id` of every attempt."""
     type: EventType
     state: DeliveryState
     next_attempt_at: datetime | None

@@ -18,6 +18,7 @@ ALTER TABLE api_keys
     ADD COLUMN banks TEXT[],
     ADD COLUMN expires_at TIMESTAMP WITH TIME ZONE,
     ADD COLUMN rotated_to UUID,
+    ADD COLUMN counted_as UUID,
     ADD COLUMN requests_per_minute INTEGER,
     ADD COLUMN turns_per_day INTEGER,
     ADD COLUMN questions_per_day INTEGER;
@@ -96,13 +97,14 @@ CREATE TABLE key_usage (
 
 CREATE TABLE idempotency_keys (
     tenant_id UUID NOT NULL,
+    scope TEXT DEFAULT '' NOT NULL,
     key TEXT NOT NULL,
     bank_id BIGINT,
     digest BYTEA NOT NULL,
     body JSONB,
     holds_text BOOLEAN DEFAULT false NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key),
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, scope, key),
     CONSTRAINT idempotency_keys_tenant_id_fkey FOREIGN KEY(tenant_id) REFERENCES tenants (id) ON DELETE CASCADE,
     CONSTRAINT idempotency_keys_tenant_id_bank_id_fkey FOREIGN KEY(tenant_id, bank_id)
         REFERENCES banks (tenant_id, id) ON DELETE CASCADE
@@ -217,7 +219,7 @@ ALTER TABLE lanes DROP COLUMN blocked_by, DROP COLUMN written_at, DROP COLUMN la
 UPDATE banks SET turn_count = last_position;
 ALTER TABLE banks DROP COLUMN last_position, DROP COLUMN on_failure;
 ALTER TABLE api_keys
-    DROP COLUMN scope, DROP COLUMN banks, DROP COLUMN expires_at, DROP COLUMN rotated_to,
+    DROP COLUMN scope, DROP COLUMN banks, DROP COLUMN expires_at, DROP COLUMN rotated_to, DROP COLUMN counted_as,
     DROP COLUMN requests_per_minute, DROP COLUMN turns_per_day, DROP COLUMN questions_per_day;
 """
 

@@ -121,11 +121,12 @@ FUNCTIONS = {
     """,
     "memory_r1_forget(requests_before TIMESTAMPTZ, events_before TIMESTAMPTZ, most INTEGER) RETURNS BIGINT": """
         WITH old_requests AS MATERIALIZED (
-            SELECT tenant_id, key FROM public.idempotency_keys WHERE created_at < requests_before
+            SELECT tenant_id, scope, key FROM public.idempotency_keys WHERE created_at < requests_before
             ORDER BY created_at LIMIT most FOR UPDATE SKIP LOCKED
         ), requests AS (
             DELETE FROM public.idempotency_keys USING old_requests
-            WHERE idempotency_keys.tenant_id = old_requests.tenant_id AND idempotency_keys.key = old_requests.key
+            WHERE idempotency_keys.tenant_id = old_requests.tenant_id
+                AND idempotency_keys.scope = old_requests.scope AND idempotency_keys.key = old_requests.key
             RETURNING 1
         ), old_events AS MATERIALIZED (
             SELECT tenant_id, id FROM public.events WHERE created_at < events_before AND NOT EXISTS (

@@ -10,6 +10,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from app.core.values import Prompt
+from tests.fixtures.doubles import ScriptedCompleter, decisions
 from tests.fixtures.problems import problem_of, slug_of
 
 BANK = "/v1/banks/alice"
@@ -91,3 +93,41 @@ async def test_a_bank_is_told_what_to_do_about_failed_turns(client: httpx.AsyncC
     for body in bodies:
         assert (await client.patch(BANK, json=body)).status_code == 422
     assert (await client.patch("/v1/banks/nobody", json={"on_failure": "wait"})).status_code == 404
+
+
+async def test_a_memory_that_lost_a_version_is_not_said_to_be_unchanged(
+    client: httpx.AsyncClient, completer: ScriptedCompleter
+) -> None:
+    def decide(fact: str) -> list[dict[str, Any]]:
+        revise = {"op": "UPDATE", "memory": "m1", "text": "Alice like green tea. Alice also like green tea with lemon."}
+        return [revise if "lemon" in fact else {"op": "ADD"}]
+
+    def manager(prompt: Prompt) -> str:
+        return decisions(prompt, decide)
+
+    completer.replies["manager"] = manager
+    texts = ("I like green tea.", "I also like green tea with lemon.")
+    turns = [{"speaker": "Alice", "text": text} for text in texts]
+    posted = (await client.post(f"{BANK}/turns", json={"turns": turns}, headers=WAIT)).json()
+    (memory,) = (await client.get(f"{BANK}/memories")).json()["memories"]
+    place = f"{BANK}/memories/{memory['id']}"
+    before = await client.get(place)
+    assert memory["version"] == len(before.json()["versions"]) == 2
+    assert (await client.delete(f"{BANK}/turns/{posted['turn_ids'][0]}")).status_code == 200
+    after = await client.get(place, headers={"if-none-match": before.headers["etag"]})
+    assert (after.status_code, after.json()["memory"]["version"], len(after.json()["versions"])) == (200, 2, 1)
+    renewed = await client.get(place, headers={"if-none-match": after.headers["etag"]})
+    assert renewed.status_code == 304
+    # The text is what it was, and whoever read it before may go on writing.
+    revised = {"text": "Alice likes tea."}
+    written = await client.patch(place, json=revised, headers={"if-match": before.headers["etag"]})
+    assert written.status_code == 200
+
+
+async def test_a_post_is_no_longer_known_by_its_idempotency_key(client: httpx.AsyncClient) -> None:
+    """What was posted could be guessed from its hash."""
+    post, headers = {"turns": TURNS}, WAIT | {"idempotency-key": "k"}
+    first, *_ = (await client.post(f"{BANK}/turns", json=post, headers=headers)).json()["turn_ids"]
+    assert (await client.delete(f"{BANK}/turns/{first}")).json()["removed"]["idempotency_keys"] == 1
+    assert slug_of(await client.post(f"{BANK}/turns", json=post, headers=headers)) == "idempotency-conflict"
+    assert (await client.get(BANK)).json()["turns"] == len(TURNS) - 1

@@ -8,15 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.values import Completion, Prompt, Role
-from app.db import lanes
+from app.db import lanes, tables
+from app.services import keys
 from app.settings import Settings
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from tests.fixtures.live import live
 from tests.fixtures.problems import slug_of
-from tests.fixtures.service import api
+from tests.fixtures.service import api, opened
 
 CLIENTS = 60
 
@@ -141,3 +143,41 @@ async def test_a_model_that_hangs_fills_its_places_and_nothing_else(
         assert posted.json()["state"] == "done"
         hanging.go_on.set()
         assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200] * most
+
+
+async def test_posts_that_wait_for_one_bank_shut_out_nobody_else(
+    settings: Settings, completer: ScriptedCompleter, embedder: HashEmbedder
+) -> None:
+    changed = {"pool_size": 3, "max_overflow": 0, "pool_timeout": 20, "lock_timeout": 0.3}
+    small = settings.database.model_copy(update=changed)
+    busy = settings.model_copy(update={"database": small})
+    async with (
+        api(busy, completer, embedder, with_worker=False) as client,
+        opened(settings, completer, embedder) as other,
+    ):
+        tenant = await keys.open_tenant(other.sessions, keys.DEFAULT_TENANT)
+        async with other.sessions.begin(tenant) as importing:
+            row = {"tenant_id": tenant, "name": "alice", "embedding_model": "m", "embedding_dimension": 3}
+            await importing.execute(insert(tables.banks).values(row))
+            posts = [asyncio.create_task(client.post("/v1/banks/alice/turns", json=a_turn(n))) for n in range(9)]
+            await asyncio.sleep(0.1)
+            assert (await client.post("/v1/banks/bob/turns", json=a_turn(1))).status_code == 202
+            refused = await asyncio.gather(*posts)
+            await importing.rollback()
+        assert {(answer.status_code, slug_of(answer)) for answer in refused} == {(503, "bank-busy")}
+        for answer in refused:
+            assert_says_when(answer)
+        assert (await client.post("/v1/banks/alice/turns", json=a_turn(1))).status_code == 202
+
+
+async def test_who_waits_is_answered_when_the_process_ends(settings: Settings, embedder: HashEmbedder) -> None:
+    slow = ScriptedCompleter()
+    slow.delay = 3600
+    async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
+        async with live(settings, slow, embedder) as url:
+            asked = client.post(f"{url}/v1/banks/alice/turns", json=a_turn(1), headers={"prefer": "wait=60"})
+            waiting = asyncio.create_task(asked)
+            while (await client.get(f"{url}/v1/banks/alice")).status_code != 200:
+                await asyncio.sleep(0.02)
+        answer = await waiting
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")

@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from app.api.dependencies import Tenant, guard
+from app.api.guarded import GuardedRoute
 from app.api.scopes import NEEDS, PUBLIC, UNDECLARED, need_of
 from app.db.engine import Sessions
 from app.main import create_app
@@ -50,6 +51,11 @@ def test_every_route_declares_its_scope_or_is_public(app: FastAPI) -> None:
 
 def test_the_guard_stands_before_the_whole_app(app: FastAPI) -> None:
     assert [dependency.dependency for dependency in app.router.dependencies] == [guard]
+
+
+def test_the_guard_stands_before_every_body(app: FastAPI) -> None:
+    assert app.router.route_class is GuardedRoute
+    assert {type(route) for route in routes_of(app) if isinstance(route, APIRoute)} == {GuardedRoute}
 
 
 def test_what_is_not_declared_asks_for_the_most_powerful_key() -> None:

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from app.db import tables
 from app.db.engine import Sessions
 from app.main import create_app
+from app.services.banks import name_digest
 from app.services.callers import Scope
 from app.settings import Settings
 from tests.fixtures.everything import everything
@@ -124,10 +125,11 @@ async def keep_a_delivery(sessions: Sessions, tenant_id: UUID, webhook_id: str) 
         await session.execute(insert(tables.deliveries).values({**delivery, "run_at": None}))
 
 
-async def keep_requests(sessions: Sessions, tenant_id: UUID) -> None:
-    """An Idempotency-Key for each operation, with a response that nobody else may get."""
+async def keep_requests(sessions: Sessions, tenant_id: UUID, seeker: UUID) -> None:
+    """An Idempotency-Key for each operation, with a response that nobody else may get, where the seeker would look."""
     kept = {"tenant_id": tenant_id, "digest": b"another request", "body": {"text": CANARY}}
-    rows = [{**kept, "key": f"{ONCE}-{operation_id}"} for operation_id in OPERATIONS]
+    scopes = ["", *(name_digest(seeker, bank) for bank in ("alice", "bob", ONLY_THEIRS))]
+    rows = [{**kept, "scope": scope, "key": f"{ONCE}-{one}"} for one in OPERATIONS for scope in scopes]
     async with everything(sessions) as session:
         await session.execute(insert(tables.idempotency_keys), rows)
 
@@ -175,7 +177,7 @@ async def both(guarded_client: httpx.AsyncClient, sessions: Sessions) -> tuple[T
     """Who attacks, and who must not notice."""
     acme = await settled(guarded_client, sessions, "acme", "Buddy")
     rival = await settled(guarded_client, sessions, "rival", CANARY.split()[0], ONLY_THEIRS)
-    await keep_requests(sessions, rival.tenant_id)
+    await keep_requests(sessions, rival.tenant_id, acme.tenant_id)
     return acme, rival
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -131,16 +132,28 @@ async def test_an_unchanged_memory_is_not_sent_again(client: httpx.AsyncClient) 
     await post(client)
     memory = (await add(client))["memory"]
     place = f"{MEMORIES}/{memory['id']}"
-    assert (await client.get(place)).headers["etag"] == '"1"'
-    for known in ('"1"', 'W/"1"', '"7", "1"', "*"):
+    etag = (await client.get(place)).headers["etag"]
+    assert re.fullmatch('"1-[0-9a-f]{16}"', etag)
+    for known in (etag, f"W/{etag}", f'"7", {etag}', "*"):
         response = await client.get(place, headers={"if-none-match": known})
-        assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", '"1"'), known
-    for other in ('"2"', '"01"'):
+        assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", etag), known
+    for other in ('"1"', '"2"', f'"2{etag[2:]}', f'"01{etag[2:]}'):
         assert (await client.get(place, headers={"if-none-match": other})).status_code == 200
     assert (await client.get(place, headers={"if-none-match": "1"})).status_code == 422
     await client.delete(place)
-    gone = await client.get(place, headers={"if-none-match": '"1"'})
+    gone = await client.get(place, headers={"if-none-match": etag})
     assert (gone.status_code, gone.json()["deleted"], "etag" in gone.headers) == (200, True, False)
+
+
+async def test_the_tag_of_a_read_is_a_precondition_of_writes(client: httpx.AsyncClient) -> None:
+    await post(client)
+    place = f"{MEMORIES}/{(await add(client))['memory']['id']}"
+    etag = (await client.get(place)).headers["etag"]
+    for tag in (f"W/{etag}", '"1-"', f'"2{etag[2:]}', f'{etag[:-1]}0"', '"1-x"'):
+        assert (await client.patch(place, json=MILK, headers={"if-match": tag})).status_code == 412, tag
+    assert (await client.patch(place, json=MILK, headers={"if-match": etag})).status_code == 200
+    assert (await client.patch(place, json=MILK, headers={"if-match": etag})).status_code == 412
+    assert (await client.delete(place, headers={"if-match": '"2"'})).status_code == 200
 
 
 async def test_what_changes_nothing_makes_no_version(client: httpx.AsyncClient) -> None:

@@ -19,8 +19,8 @@ from pydantic import SecretStr
 from app.db import migrate
 from app.db.engine import Sessions, make_engine
 from app.local.postgres_server import free_port
-from app.services.callers import Scope
-from app.services.keys import Rights, create
+from app.services.callers import Rights, Scope
+from app.services.keys import create
 from app.settings import DatabaseSettings
 from tests.chaos import verify
 from tests.chaos.clients import GIVE_UP_SECONDS, Client, Shared

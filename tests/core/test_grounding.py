@@ -12,6 +12,7 @@ from app.core.grounding import (
     names_and_numbers,
     says_change,
     share_subject,
+    taken_from,
     why_merge_ungrounded,
     why_repetitive,
     why_ungrounded,
@@ -198,3 +199,22 @@ def test_the_share_that_must_be_supported_is_half() -> None:
     assert grounding.MIN_SUPPORTED_SHARE == 0.5
     assert why_ungrounded("red boat swims deep", "a red boat", "") is None
     assert why_ungrounded("red boat swims very deep today", "a red boat", "") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "taken"),
+    [
+        ("Alice loved the food in the Zanzibar clinic.", "Alice I loved the food there.", {"zanzibar", "clinic"}),
+        ("Alice loved Zanzibar's food.", "Alice I loved the food there.", {"zanzibar"}),
+        ("Alice loved the clinics.", "Alice I loved them.", {"clinics"}),
+        ("Alice was there 3 times.", "Alice I was there.", {"3"}),
+        ("Alice loved the food.", "Alice I loved the food there.", set()),
+        ("Alice loved Zanzibar.", "Alice Zanzibar's nice, I loved it.", set()),
+        ("Alice loved Paris.", "Alice I loved it.", set()),
+        ("She was there.", "Alice I was there.", set()),
+    ],
+)
+def test_words_are_taken_from_a_text_where_it_says_them_and_the_own_one_does_not(
+    text: str, own: str, taken: set[str]
+) -> None:
+    assert taken_from(text, "I was treated in the Zanzibar clinic at 3pm.", own) == taken

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,8 @@ class Life:
     def undo(self, *numbers: int) -> list[int]:
         """The numbers of the new operations."""
         targets = [self.log[number - 1] for number in numbers]
-        steps = undo.plan(targets, self.standings, self.log)
+        steps, skipped = undo.plan(targets, self.standings, self.log)
+        assert skipped == ()
         for changes in undo.waves(steps):
             self._apply(changes)
         new = []
@@ -284,7 +286,7 @@ def _line(**fields: object) -> Recorded:
         (_line(verdict="unchanged"), "changed nothing"),
         (_line(memory_id=None), "changed nothing"),
         (_line(undone_by=7), "undone by operation 7"),
-        (_line(text_after=None, erased_at=NOW), "erased"),
+        (_line(version_after=None), "changed nothing"),
     ],
 )
 def test_what_has_no_effect_cannot_be_undone(operation: Recorded, why: str) -> None:
@@ -292,10 +294,58 @@ def test_what_has_no_effect_cannot_be_undone(operation: Recorded, why: str) -> N
         undo.plan([operation], {MEMORIES[0]: Standing(1, True, {1: 1})}, [operation])
 
 
-def test_a_line_that_lost_its_reasoning_alone_can_be_undone() -> None:
-    operation = _line(erased_at=NOW)
-    (step,) = undo.plan([operation], {MEMORIES[0]: Standing(1, True, {1: 1})}, [operation])
-    assert step.line.kind is OperationKind.DELETE
+@pytest.mark.parametrize("text", ["text", None])
+def test_a_line_that_lost_its_words_can_be_undone_while_the_versions_are_kept(text: str | None) -> None:
+    operation = _line(erased_at=NOW, text_after=text)
+    (step,), _ = undo.plan([operation], {MEMORIES[0]: Standing(1, True, {1: 1}, {1: "text"})}, [operation])
+    assert (step.line.kind, step.line.text_before, step.line.text_after) == (OperationKind.DELETE, "text", None)
+
+
+def _update(number: int, before: int, after: int) -> Recorded:
+    return _line(number=number, kind="UPDATE", version_before=before, version_after=after, text_before="text")
+
+
+def test_what_is_gone_for_good_is_skipped_with_all_that_it_blocks() -> None:
+    """Of one memory the second version is gone: what led to it and from it stays, and what was before it too."""
+    other = _line(number=4, memory_id=MEMORIES[1])
+    log = [_line(), _update(2, 1, 2), _update(3, 2, 3), other]
+    standings = {MEMORIES[0]: Standing(3, True, {1: 1, 3: 3}), MEMORIES[1]: Standing(1, True, {1: 1})}
+    steps, skipped = undo.plan(log, standings, log)
+    assert [step.line.undoes for step in steps] == [4] and skipped == (1, 2, 3)
+    for operation in log[:3]:
+        with pytest.raises(NothingToUndo, match="erased"):
+            undo.plan([operation], standings, log)
+
+
+def test_what_can_be_undone_is_named_though_something_between_is_gone() -> None:
+    """The third version brought the first back when the second was erased."""
+    log = [_line(), _update(2, 1, 2), _update(3, 2, 3), _update(4, 3, 4)]
+    standings = {MEMORIES[0]: Standing(4, True, {1: 1, 3: 1, 4: 4})}
+    with pytest.raises(UndoConflict) as conflict:
+        undo.plan(log[:3], standings, log)
+    assert conflict.value.operations == [4]
+    steps, skipped = undo.plan([log[0], log[3]], standings, log)
+    assert [step.line.undoes for step in steps] == [4, 1] and skipped == ()
+
+
+def test_thousands_of_changed_memories_are_looked_at_once_each() -> None:
+    ids = [uuid4() for _ in range(3000)]
+    adds = [_line(number=number, memory_id=one) for number, one in enumerate(ids, 1)]
+    later = [_update(3000 + add.number, 1, 2).model_copy(update={"memory_id": add.memory_id}) for add in adds]
+    looked = 0
+
+    class History(list[Recorded]):
+        def __iter__(self) -> Iterator[Recorded]:
+            nonlocal looked
+            looked += 1
+            return super().__iter__()
+
+    standings = {one: Standing(2, True, {1: 1, 2: 2}) for one in ids}
+    with pytest.raises(UndoConflict) as conflict:
+        undo.plan(adds, standings, History(adds + later))
+    assert len(conflict.value.operations) == 3000 and looked == 1
+    steps, _ = undo.plan(adds + later, standings, adds + later)
+    assert len(steps) == 6000
 
 
 @pytest.mark.parametrize(

@@ -253,10 +253,13 @@ async def test_cached_responses_that_may_quote_the_turn_are_gone(service: Servic
         for name, quotes, bank in rows:
             row = {"tenant_id": tenant, "key": name, "digest": b"d", "body": {}, "holds_text": quotes, "bank_id": bank}
             await session.execute(insert(tables.idempotency_keys).values(row))
-    assert (await erase(service, tenant, first)).removed["idempotency_keys"] == 1
-    for name, quotes, bank in rows:
+    assert (await erase(service, tenant, first)).removed["idempotency_keys"] == 2
+    async with everything(service.sessions) as session:
+        keys = tables.idempotency_keys.c
+        assert set(await session.scalars(select(keys.digest).where(keys.bank_id == key.bank_id))) == {b""}
+    for name, _, bank in rows:
         once = Once(name, b"d")
-        if quotes and bank is not None:
+        if bank is not None:
             with pytest.raises(errors.IdempotencyConflict, match="erased"):
                 await once.look(service.sessions, tenant)
         else:
@@ -286,14 +289,14 @@ async def test_versions_are_what_a_plain_model_says(service: Service, tenant: UU
         chosen = rng.choice(alive) if alive and rng.random() < 0.6 else None
         sources = set(rng.sample(list(turn_ids), rng.randint(1, 3)))
         if chosen is None:
-            await write(service, key, turn, add := adding(f"text {n}", *sources))
-            model[add.memory_id] = [(f"text {n}", sources)]
+            await write(service, key, turn, add := adding(f"text t{n}", *sources))
+            model[add.memory_id] = [(f"text t{n}", sources)]
         elif rng.random() < 0.25:
             await write(service, key, turn, RemoveMemory(memory_id=chosen, version=len(model[chosen])))
             dead.add(chosen)
         else:
-            await write(service, key, turn, revising(chosen, len(model[chosen]), f"text {n}", *sources))
-            model[chosen].append((f"text {n}", sources))
+            await write(service, key, turn, revising(chosen, len(model[chosen]), f"text t{n}", *sources))
+            model[chosen].append((f"text t{n}", sources))
     for turn_id in rng.sample(list(turn_ids), 3):
         derived = rng.choice(list(Derived))
         receipt = await erase(service, tenant, turn_id, derived)

@@ -14,8 +14,8 @@ from app.core.errors import Conflict, Forbidden, InvalidInput, Unauthenticated, 
 from app.db import tables
 from app.db.engine import Sessions
 from app.services import audit, keys
-from app.services.callers import Caller, Limits, Scope
-from app.services.keys import NewKey, Rights
+from app.services.callers import Caller, Limits, Rights, Scope
+from app.services.keys import NewKey
 from app.services.once import Once
 from tests.fixtures.everything import everything
 from tests.fixtures.rows import count_rows
@@ -178,13 +178,62 @@ async def test_a_key_makes_no_key_more_powerful_than_itself(
     assert await count_rows(sessions) == before
 
 
+ENDS = datetime(2099, 1, 1, tzinfo=UTC)
+LIMITS = Limits(requests_per_minute=7, turns_per_day=70)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Rights(expires_at=ENDS + timedelta(microseconds=1)),
+        Rights(limits=Limits(requests_per_minute=8)),
+        Rights(limits=Limits(turns_per_day=71)),
+        Rights(expires_at=ENDS, limits=Limits(requests_per_minute=7, turns_per_day=10**9)),
+    ],
+)
+async def test_a_key_makes_no_key_that_outlasts_it_or_may_do_it_more_often(wanted: Rights, sessions: Sessions) -> None:
+    own = await keys.create(sessions, "acme", "own", Rights(expires_at=ENDS, limits=LIMITS))
+    caller = await caller_of(sessions, own)
+    with pytest.raises(Forbidden):
+        await keys.create_for(sessions, caller, "new", wanted)
+    assert (await count_rows(sessions))["api_keys"] == 1
+
+
+async def test_a_new_key_has_the_end_and_limits_of_its_maker_where_it_names_none(sessions: Sessions) -> None:
+    own = await keys.create(sessions, "acme", "own", Rights(expires_at=ENDS, limits=LIMITS))
+    caller = await caller_of(sessions, own)
+    as_it_is = await keys.create_for(sessions, caller, "a", Rights())
+    assert (as_it_is.expires_at, await limits_of(sessions, as_it_is)) == (ENDS, LIMITS)
+    less = Rights(expires_at=ENDS - SOON, limits=Limits(requests_per_minute=7, turns_per_day=1, questions_per_day=5))
+    made = await keys.create_for(sessions, caller, "b", less)
+    assert (made.expires_at, await limits_of(sessions, made)) == (less.expires_at, less.limits)
+
+
+async def limits_of(sessions: Sessions, key: NewKey) -> Limits:
+    return (await caller_of(sessions, key)).limits
+
+
+async def test_a_key_gets_no_secret_of_one_that_outlasts_it_or_may_do_more(sessions: Sessions) -> None:
+    own = await keys.create(sessions, "acme", "own", Rights(expires_at=ENDS, limits=LIMITS))
+    caller = await caller_of(sessions, own)
+    endless = await keys.create(sessions, "acme", "endless", Rights(limits=LIMITS))
+    unlimited = await keys.create(sessions, "acme", "unlimited", Rights(expires_at=ENDS))
+    for other in (endless, unlimited):
+        with pytest.raises(Forbidden):
+            await keys.rotate(sessions, caller, other.id, 0)
+        await keys.revoke(sessions, caller, other.id)
+    new = await keys.rotate(sessions, caller, own.id, 60)
+    assert (new.expires_at, await limits_of(sessions, new)) == (ENDS, LIMITS)
+
+
 async def test_of_a_rotated_key_both_are_valid_for_the_overlap(sessions: Sessions) -> None:
     rights = Rights(scope=Scope.WRITE, banks=("a",), limits=Limits(requests_per_minute=7))
     old = await keys.create(sessions, "acme", "a", rights)
     acme = await keys.operator(sessions, "acme")
     new = await keys.rotate(sessions, acme, old.id, 3600)
     both = [await caller_of(sessions, key) for key in (old, new)]
-    assert both[0].model_copy(update={"key_id": new.id}) == both[1]
+    changed = {"key_id": new.id, "expires_at": None, "counted_as": old.id}
+    assert both[0].model_copy(update=changed) == both[1]
     listed = await keys.read(sessions, acme, old.id)
     assert listed.rotated_to == new.id and listed.expires_at is not None and new.expires_at is None
     assert abs(listed.expires_at - datetime.now(UTC) - timedelta(hours=1)) < timedelta(minutes=5)

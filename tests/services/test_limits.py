@@ -15,8 +15,7 @@ from app.core.errors import BrokenReply, Overloaded, QuotaExceeded, RateLimited,
 from app.db import tables
 from app.db.engine import Sessions
 from app.services import answer, banks, ingest, keys, limits
-from app.services.callers import Caller, Limits
-from app.services.keys import Rights
+from app.services.callers import Caller, Limits, Rights
 from app.services.limits import Rate
 from app.services.once import Once
 from app.services.service import Service
@@ -153,6 +152,25 @@ async def test_what_is_refused_for_the_day_leaves_nothing_behind(service: Servic
     async with everything(service.sessions) as session:
         for table in (tables.banks, tables.turns, tables.idempotency_keys, tables.key_usage):
             assert await session.scalar(select(func.count()).select_from(table)) == 0, table.name
+
+
+async def test_a_rotated_key_goes_on_with_the_use_of_the_old(service: Service) -> None:
+    caller = await limited(service.sessions, turns_per_day=3, requests_per_minute=2)
+    await post(service, caller, 2)
+    await limits.take(service.sessions, caller)
+    acme, key_id, rotated = await keys.operator(service.sessions, "acme"), caller.key_id, [caller]
+    for _ in range(2):
+        assert key_id is not None
+        made = await keys.rotate(service.sessions, acme, key_id, 60)
+        rotated.append(await keys.authenticate(service.sessions, str(made.secret)))
+        key_id = made.id
+    await post(service, rotated[2], 1, "new")
+    assert await used(service.sessions, caller) == (3, 0)
+    for number, one in enumerate(rotated):
+        with pytest.raises(QuotaExceeded):
+            await post(service, one, 1, f"more-{number}")
+    taken = [await limits.take(service.sessions, one) for one in rotated]
+    assert [rate is not None and rate.is_refused for rate in taken] == [False, True, True]
 
 
 async def test_the_next_day_begins_at_nothing(service: Service) -> None:

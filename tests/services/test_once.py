@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, cast, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import errors
 from app.db import tables
+from app.db.engine import Sessions
 from app.services import ingest
+from app.services.callers import Scope
 from app.services.once import Once
 from app.services.service import Service
 from tests.fixtures.everything import everything
 from tests.fixtures.ingesting import ended, numbered, post, working
 from tests.fixtures.problems import slug_of
 from tests.fixtures.rows import count_rows
+from tests.fixtures.tenants import guarded, guarded_client, key_of
+
+__all__ = ["guarded", "guarded_client"]
 
 TURN = {"speaker": "Alice", "text": "I adopted a dog named Buddy.", "said_at": "2024-03-01T12:00:00Z"}
-AT = "/v1/banks/alice/turns"
+AT, BOBS = "/v1/banks/alice/turns", "/v1/banks/bob/turns"
 
 
 def under(key: str, digest: bytes = b"1") -> Once:
@@ -65,6 +72,23 @@ async def test_who_waits_takes_the_place_of_one_that_fails(service: Service, ten
             raise RuntimeError
     await waiting
     assert not second.replayed
+    assert await stored_turns(service) == 2
+
+
+async def test_a_key_that_is_forgotten_meanwhile_is_claimed(service: Service, tenant: UUID) -> None:
+    """Gone between the claim, which found it taken, and the look at its response."""
+    await ingest.accept(service, tenant, "alice", numbered(1), under("k"))
+
+    class Late(Once):
+        async def _earlier(self, session: AsyncSession, tenant_id: UUID) -> Any | None:
+            async with everything(service.sessions) as other:
+                await other.execute(delete(tables.idempotency_keys))
+            return await super()._earlier(session, tenant_id)
+
+    late, again = Late("k", b"1"), under("k")
+    second = await ingest.accept(service, tenant, "alice", numbered(1, first=1), late)
+    assert await ingest.accept(service, tenant, "alice", numbered(1, first=1), again) == second
+    assert (late.replayed, again.replayed) == (False, True)
     assert await stored_turns(service) == 2
 
 
@@ -134,9 +158,70 @@ async def test_over_http_another_body_conflicts(client: httpx.AsyncClient, other
     await client.post(AT, json={"turns": [TURN]}, headers=keyed("k"))
     refused = await client.post(AT, json={"turns": [{**TURN, **other}]}, headers=keyed("k"))
     assert (refused.status_code, slug_of(refused)) == (409, "idempotency-conflict")
-    elsewhere = await client.post("/v1/banks/bob/turns", json={"turns": [TURN]}, headers=keyed("k"))
+    memory = {"text": "I ran.", "speaker": "A"}
+    elsewhere = await client.post("/v1/banks/alice/memories", json=memory, headers=keyed("k"))
     assert (elsewhere.status_code, slug_of(elsewhere)) == (409, "idempotency-conflict")
-    assert (await client.get("/v1/banks/bob")).status_code == 404
+
+
+async def test_what_is_about_another_bank_is_another_request(client: httpx.AsyncClient, service: Service) -> None:
+    for _ in range(2):
+        posts = [await client.post(at, json={"turns": [TURN]}, headers=keyed("k")) for at in (AT, BOBS)]
+        assert [post.status_code for post in posts] == [202, 202]
+    assert [post.headers["idempotency-replayed"] for post in posts] == ["true", "true"]
+    assert await stored_turns(service) == 2
+
+
+async def test_a_key_is_not_blocked_by_requests_about_banks_that_it_may_not_see(
+    guarded_client: httpx.AsyncClient, sessions: Sessions
+) -> None:
+    for bank in ("bob", "alice"):
+        key = await key_of(sessions, "acme", Scope.WRITE, (bank,))
+        posted = await guarded_client.post(
+            f"/v1/banks/{bank}/turns", json={"turns": [TURN]}, headers=key | keyed("request-1")
+        )
+        assert (posted.status_code, "idempotency-replayed" in posted.headers) == (202, False), posted.text
+
+
+async def test_another_key_of_the_tenant_repeats_a_request(
+    guarded_client: httpx.AsyncClient, sessions: Sessions
+) -> None:
+    posts = [
+        await guarded_client.post(AT, json={"turns": [TURN]}, headers=await key_of(sessions, "acme") | keyed("k"))
+        for _ in range(2)
+    ]
+    assert posts[0].json() == posts[1].json() and posts[1].headers["idempotency-replayed"] == "true"
+
+
+async def test_no_name_of_a_bank_outlasts_it(client: httpx.AsyncClient, service: Service) -> None:
+    await client.post(AT, json={"turns": [TURN]}, headers=keyed("post"))
+    erased = [await client.delete("/v1/banks/alice", headers=keyed("erase")) for _ in range(2)]
+    assert erased[0].json() == erased[1].json() and erased[1].headers["idempotency-replayed"] == "true"
+    kept = tables.idempotency_keys.c
+    async with everything(service.sessions) as session:
+        (row,) = (await session.execute(select(kept.scope, kept.key, cast(kept.body, Text)))).all()
+    assert row.key == "erase" and row.scope and not any("alice" in value for value in row)
+
+
+async def test_every_line_of_if_match_is_part_of_the_request(client: httpx.AsyncClient) -> None:
+    await client.post(AT, json={"turns": [TURN]}, headers={"prefer": "wait=30"})
+    (memory,) = (await client.get("/v1/banks/alice/memories")).json()["memories"]
+    at = f"/v1/banks/alice/memories/{memory['id']}"
+    one = [("idempotency-key", "k"), ("if-match", '"7"'), ("if-match", '"1"')]
+    assert (await client.delete(at, headers=one)).status_code == 200
+    again, other = [await client.delete(at, headers=headers) for headers in (one, [*one[:2], ("if-match", '"8"')])]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert slug_of(other) == "idempotency-conflict"
+
+
+async def test_what_takes_no_body_reads_none(client: httpx.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    await client.post(AT, json={"turns": [TURN]})
+    for content in (b" " * 5_000_000, endless()):
+        erased = await client.request("DELETE", "/v1/banks/alice", content=content, headers=keyed("erase"))
+        assert erased.status_code == 200
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, "\t"])

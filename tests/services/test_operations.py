@@ -180,6 +180,46 @@ async def test_what_was_erased_cannot_be_undone_and_stands_in_nobodys_way(remade
     assert await memory_texts(service, key) == []
 
 
+async def test_an_erased_turn_does_not_make_the_rest_of_its_post_irreversible(remade: Remake, tenant: UUID) -> None:
+    """The memory that it changed stays as it is, since another turn told the rest of it."""
+    service = remade(ScriptedCompleter(manager=two_dogs))
+    texts = ["have a dog named Buddy.", "also have a second dog named Scout, so two dogs.", "like tea."]
+    key, accepted = await post(service, tenant, "one", [said(one) for one in texts])
+    async with working(service):
+        await ended(service, key, accepted.ingestion_id)
+    await erase_turn(service.sessions, Caller(tenant_id=tenant), "one", accepted.turn_ids[1], Derived.ONLY)
+    added, wiped = [(await operations.read(service.sessions, key, number)).text_after for number in (1, 2)]
+    assert added and wiped is None
+    undone = await operations.undo_ingestion(service.sessions, key, accepted.ingestion_id, Once())
+    assert [line.undoes for line in undone.operations] == [3, 2, 1] and undone.skipped == ()
+    assert (undone.operations[1].text_before, undone.operations[1].text_after) == (BOTH, added)
+    assert await memory_texts(service, key) == []
+    await operations.undo_one(service.sessions, key, 6, Once())
+    assert await memory_texts(service, key) == [added]
+
+
+async def test_what_was_erased_for_good_is_skipped_and_the_rest_of_its_post_undone(
+    remade: Remake, tenant: UUID
+) -> None:
+    service = remade(ScriptedCompleter(manager=two_dogs))
+    texts = ["have a dog named Buddy.", "also have a second dog named Scout, so two dogs.", "like tea."]
+    key, accepted = await post(service, tenant, "one", [said(one) for one in texts])
+    async with working(service):
+        await ended(service, key, accepted.ingestion_id)
+    # The first version goes; the second has the other turn left.
+    await erase_turn(service.sessions, Caller(tenant_id=tenant), "one", accepted.turn_ids[0], Derived.ONLY)
+    for number in (1, 2):
+        with pytest.raises(errors.NothingToUndo, match="erased"):
+            await operations.undo_one(service.sessions, key, number, Once())
+    asked = [Once("k", b"1") for _ in range(2)]
+    undone = [await operations.undo_ingestion(service.sessions, key, accepted.ingestion_id, once) for once in asked]
+    assert undone[0] == undone[1] and asked[1].replayed
+    assert [line.undoes for line in undone[0].operations] == [3] and undone[0].skipped == (1, 2)
+    assert await memory_texts(service, key) == [BOTH]
+    with pytest.raises(errors.NothingToUndo):
+        await operations.undo_ingestion(service.sessions, key, accepted.ingestion_id, Once())
+
+
 async def test_two_undos_at_once_undo_once(service: Service, tenant: UUID) -> None:
     key, accepted = await post(service, tenant, "one", numbered(1))
     async with working(service):

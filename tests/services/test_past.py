@@ -196,3 +196,26 @@ async def test_a_question_is_answered_from_what_was_known_then(service: Service,
     assert [candidate.memory for candidate in found] == [memory]
     uses = await provenance.answers_of(service.sessions, key, memory.id, 10, None)
     assert [(use.id, use.version) for use in uses.answers] == [(today.id, revised.memory.version), (then.id, 1)]
+
+
+async def test_readers_of_the_past_do_not_keep_a_writer_out(service: Service, tenant: UUID) -> None:
+    """A reader that is slow, or many that overlap, hold no lock that a writer wants."""
+    key = await make_bank(service.sessions, tenant)
+    await service.bank(key).apply(Changes(adds=(adding(BUDDY),)))
+    moment = await now(service)
+    reading, go_on = asyncio.Event(), asyncio.Event()
+
+    async def read_slowly() -> None:
+        async with service.bank(key, moment)._reading() as session:
+            await session.execute(text("SELECT 1"))
+            reading.set()
+            await go_on.wait()
+
+    slow = asyncio.create_task(read_slowly())
+    await reading.wait()
+    for _ in range(3):
+        await service.bank(key).apply(Changes(adds=(adding("Alice adopted a dog named Scout."),)))
+        await post(service, tenant, "alice", numbered(1))
+    go_on.set()
+    await slow
+    assert await texts_as_of(service, key, moment) == [BUDDY]

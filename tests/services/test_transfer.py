@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,16 +12,17 @@ from uuid import UUID
 import pytest
 
 from app.core import errors
+from app.core.changes import Changes
 from app.core.values import Prompt, Role
 from app.db.queries import BankKey
-from app.services import answer, banks, erasure_of_turns, ingest, transfer_export, transfer_import
+from app.services import answer, banks, erasure, erasure_of_turns, ingest, transfer_export, transfer_import
 from app.services.callers import Caller
 from app.services.erasure import Derived
 from app.services.ingest import State
 from app.services.once import Once
 from app.services.service import Service
 from app.services.transfer_import import Imported
-from tests.fixtures.banks import asking
+from tests.fixtures.banks import adding, asking
 from tests.fixtures.database import make_tenant
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter, decisions
 from tests.fixtures.ingesting import (
@@ -158,12 +160,36 @@ async def test_an_export_is_one_snapshot(service: Service, tenant: UUID) -> None
     before = await export(service, tenant)
     async with transfer_export.exported(service, Caller(tenant_id=tenant), "one") as chunks:
         await ingest.accept(service, tenant, "one", numbered(5, first=9))
-        turn = json.loads(before[4])
-        await erasure_of_turns.erase_turn(
-            service.sessions, Caller(tenant_id=tenant), "one", UUID(turn["id"]), Derived.ALL
-        )
         file = b"".join([chunk async for chunk in chunks])
     assert body_of(file.splitlines(keepends=True)) == body_of(before)
+
+
+@pytest.mark.parametrize("what", ["bank", "turn", "another bank", "remade"])
+async def test_an_export_ends_where_something_of_it_is_erased(service: Service, tenant: UUID, what: str) -> None:
+    """The snapshot goes on showing what the receipt says is gone."""
+    caller = Caller(tenant_id=tenant)
+    key, accepted = await post(service, tenant, "one", numbered(2))
+    await service.bank(key).apply(Changes(adds=tuple(adding(f"Alice has SECRET number {n}.") for n in range(300))))
+    await post(service, tenant, "two", numbered(1))
+    chunks_left: list[bytes] = []
+    async with transfer_export.exported(service, caller, "one") as chunks:
+        await anext(chunks)
+        match what:
+            case "turn":
+                turn_id = accepted.turn_ids[0]
+                await erasure_of_turns.erase_turn(service.sessions, caller, "one", turn_id, Derived.ONLY)
+            case "another bank":
+                await erasure.erase_bank(service.sessions, caller, "two")
+            case _:
+                await erasure.erase_bank(service.sessions, caller, "one")
+        if what == "remade":
+            await post(service, tenant, "one", numbered(2))
+        with contextlib.suppress(errors.ErasedMeanwhile):
+            async for chunk in chunks:
+                chunks_left.append(chunk)
+    rest = b"".join(chunks_left)
+    assert (b"SECRET" in rest, b'"sha256"' in rest) == ((True, True) if what == "another bank" else (False, False))
+    assert checked_out(service) == 0
 
 
 async def test_a_blocked_bank_stays_blocked(service: Service, tenant: UUID, remade: Remake) -> None:

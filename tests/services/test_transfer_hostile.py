@@ -19,14 +19,14 @@ from tests.fixtures.rows import count_rows
 from tests.services.test_transfer import Json, body_of, export, full, load
 
 
-def sealed(said: list[Json]) -> list[bytes]:
+def sealed(file: list[Json]) -> list[bytes]:
     """A whole file of changed lines, as somebody who knows the format makes it."""
-    said = [{**line, "line": number} for number, line in enumerate(said, start=1)]
-    counts = said[0].get("counts")
+    file = [{**line, "line": number} for number, line in enumerate(file, start=1)]
+    counts = file[0].get("counts")
     if isinstance(counts, dict):
         for kind in counts:
-            counts[kind] = sum(line.get("kind") == kind for line in said)
-    lines = [json.dumps(line).encode() + b"\n" for line in said]
+            counts[kind] = sum(line.get("kind") == kind for line in file)
+    lines = [json.dumps(line).encode() + b"\n" for line in file]
     digest = hashlib.sha256(b"".join(lines)).hexdigest()
     end = {"line": len(lines) + 1, "kind": "end", "lines": len(lines), "sha256": digest}
     return [*lines, json.dumps(end).encode() + b"\n"]
@@ -129,6 +129,26 @@ HOSTILE: dict[str, Change] = {
     "an operation of a turn that is not there": lambda f: f["operation"][0].update(turn_id=str(uuid4())),
     "a gap in the log": lambda f: f["operation"].pop(0),
     "a log that ends before": lambda f: f["bank"][0].update(last_operation=10**6),
+    "metadata of more than the API takes": lambda f: f["turn"][0].update(metadata={"x": "y" * 4090}),
+    "metadata nested deeper than the API takes": lambda f: f["turn"][0].update(metadata=nested(16)),
+    "an answer without the memories that it names": lambda f: f["answer"][0]["body"].update(memories=[]),
+    "an answer of memories that it does not name": lambda f: f["answer"][0].update(distilled_ids=[]),
+    "an answer that took no number of seconds": lambda f: f["answer"][0]["body"]["timings"].update(total="Infinity"),
+    "an operation that undoes itself": lambda f: f["operation"][0].update(undoes=1),
+    "an operation that undoes a later one": lambda f: f["operation"][0].update(undoes=2),
+    "two operations that undo each other": lambda f: [
+        f["operation"][0].update(undoes=2, undone_by=2),
+        f["operation"][1].update(undoes=1, undone_by=1),
+    ],
+    "an operation that is undone by itself": lambda f: f["operation"][0].update(undone_by=1),
+    "an operation that is undone by an earlier one": lambda f: f["operation"][1].update(undone_by=1),
+    "an operation that is undone by one that does not say so": lambda f: f["operation"][0].update(undone_by=2),
+    "an undoing of what does not say so": lambda f: f["operation"][1].update(undoes=1),
+    "two operations that one undoes": lambda f: [
+        f["operation"][0].update(undone_by=3),
+        f["operation"][1].update(undone_by=3),
+        f["operation"][2].update(undoes=2),
+    ],
     "an undoing of nothing": lambda f: f["operation"][0].update(undoes=10**6),
     "a bank that waits for nothing": lambda f: f["bank"][0].update(blocked_by=1),
     "a setting that is none": lambda f: f["bank"][0].update(on_failure="never"),
@@ -158,13 +178,13 @@ async def test_a_file_that_somebody_made_up_is_refused(fullest: Fullest) -> None
     assert await count_rows(service.sessions) == before
 
 
-def hostile(name: str, said: list[Json]) -> list[bytes]:
+def hostile(name: str, file: list[Json]) -> list[bytes]:
     """A file with one thing wrong, and its end made to fit."""
-    said[0]["exported_at"] = "2024-01-01T00:00:00Z"
+    file[0]["exported_at"] = "2024-01-01T00:00:00Z"
     groups: dict[str, list[Json]] = {}
-    for line in said:
+    for line in file:
         groups.setdefault("memory" if line["kind"] == "version" else line["kind"], []).append(line)
-    of_kind = {kind: [line for line in said if line["kind"] == kind] for kind in {line["kind"] for line in said}}
+    of_kind = {kind: [line for line in file if line["kind"] == kind] for kind in {line["kind"] for line in file}}
     sizes = {kind: len(found) for kind, found in of_kind.items()}
     HOSTILE[name](of_kind)
     made: list[Json] = []
@@ -175,10 +195,10 @@ def hostile(name: str, said: list[Json]) -> list[bytes]:
 
 async def test_a_made_up_file_that_is_right_comes_in(fullest: Fullest) -> None:
     service, lines = fullest
-    said = body_of(lines)
-    said[0]["exported_at"] = "2024-01-01T00:00:00Z"
+    file = body_of(lines)
+    file[0]["exported_at"] = "2024-01-01T00:00:00Z"
     tenant = await make_tenant(service.sessions, "sealed")
-    await load(service, tenant, sealed(said))
+    await load(service, tenant, sealed(file))
     assert body_of(await export(service, tenant))[1:] == body_of(lines)[1:]
 
 
