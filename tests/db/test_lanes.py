@@ -11,6 +11,7 @@ import pytest_asyncio
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.errors import BrokenReply
 from app.db import lanes, tables
 from app.db.engine import Sessions
 from app.db.lanes import LeaseLost
@@ -244,8 +245,10 @@ async def test_an_error_is_noted_in_short_and_forgotten_with_success(sessions: S
     noted = select(tables.inbox.c.state, tables.inbox.c.error_type, tables.inbox.c.error)
     async with everything(sessions) as session:
         item = (await lanes.waiting(session, key, 1))[0]
-        await lanes.postpone(session, key, item, 0.0, ValueError("y" * 5000))
-        assert tuple((await session.execute(noted)).one()) == ("retrying", "ValueError", "y" * 1000)
+        await lanes.postpone(session, key, item, 0.0, BrokenReply("y" * 5000))
+        assert tuple((await session.execute(noted)).one()) == ("retrying", "BrokenReply", "y" * 1000)
+        await lanes.postpone(session, key, item, 0.0, ValueError("what somebody said"))
+        assert tuple((await session.execute(noted)).one()) == ("retrying", "ValueError", lanes.UNEXPECTED)
         await lanes.finish(session, key, 1)
         assert tuple((await session.execute(noted)).one()) == ("done", None, None)
     await _release(sessions, key, owner)
