@@ -1,0 +1,295 @@
+"""The simulator: what it says is right is right by the service's own parsers, checks and dates, in every split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import timedelta
+from itertools import combinations, islice
+from pathlib import Path
+from random import Random
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.core import dates, grounding, lexical
+from app.core.agents import extractor, manager
+from app.core.agents.extractor import ExtractorOptions
+from app.core.agents.manager import ManagerOptions
+from app.core.changes import Verdict, plan
+from app.core.operations import OperationKind
+from app.core.trace import Outcome
+from app.core.values import Memory
+from tests.fixtures.banks import MONDAY
+from training.data.conversation import Question
+from training.policies import right_operations
+from training.simulator import __main__, pools, storage, when, wording, world
+from training.simulator.oracle import apply_right, oracle_bank
+from training.simulator.pools import POOLS, PROPER, Split
+from training.simulator.values import SimulatedConversation
+
+CONVERSATIONS = {split: list(islice(world.conversations(split, 11), 6)) for split in Split}
+EVERY = [conversation for made in CONVERSATIONS.values() for conversation in made]
+ids = pytest.mark.parametrize("conversation", EVERY, ids=lambda conversation: conversation.id)
+splits = pytest.mark.parametrize("split", Split)
+
+
+@ids
+def test_the_extractor_would_pass_every_right_fact(conversation: SimulatedConversation) -> None:
+    options = ExtractorOptions()
+    turns = [one.turn for one in conversation.turns]
+    for place, one in enumerate(conversation.turns):
+        reply = json.dumps({"facts": [{"who": fact.who, "what": f" {fact.what}"} for fact in one.facts]})
+        read = extractor.parse(reply, one.turn, turns[max(0, place - options.context_turns) : place])
+        assert not read.rejected
+        assert [fact.text for fact in read.facts] == [fact.text for fact in one.facts]
+        assert all(len(fact.what) <= options.max_fact_characters for fact in one.facts)
+
+
+@ids
+def test_every_right_operation_is_applied_and_none_is_refused(conversation: SimulatedConversation) -> None:
+    memories: dict[object, Memory] = {}
+    for one in conversation.turns:
+        shown = list(memories.values())
+        facts = [fact.fact for fact in one.facts]
+        made = plan(right_operations(one, shown), facts, shown, one.turn, uuid4)
+        for line, right in zip(made.log, one.operations, strict=True):
+            expected = Verdict.UNCHANGED if right.kind is OperationKind.NOOP else Verdict.APPLIED
+            assert (line.kind, line.verdict, line.fallback) == (right.kind, expected, False), line
+        for right in one.operations:
+            apply_right(memories, right, one.facts[right.fact - 1], one.turn)  # type: ignore[arg-type]
+            assert len(right.text or "") <= ManagerOptions().max_text_characters
+
+
+@ids
+def test_right_operations_can_be_said_in_the_managers_reply(conversation: SimulatedConversation) -> None:
+    for place, one in enumerate(conversation.turns):
+        shown = oracle_bank(conversation, place) if one.operations else []
+        right = right_operations(one, shown)
+        reply = {f"f{o.fact}": [_as_reply(o.kind, o.memory, o.text)] for o in right}
+        read = manager.parse(json.dumps({"reasoning": "known", **reply}), len(one.facts), len(shown))
+        assert (read.outcome, read.operations) == (Outcome.DECIDED, right)
+
+
+def _as_reply(kind: OperationKind, memory: int | None, text: str | None) -> dict[str, str]:
+    named = {"memory": f"m{memory}"} if memory is not None else {}
+    return {"op": kind.value} | named | ({"text": text} if text else {})
+
+
+@ids
+def test_dates_of_facts_are_those_that_the_turn_means(conversation: SimulatedConversation) -> None:
+    """Every number of a fact is in the turn once its dates are absolute, or was said shortly before."""
+    heard: list[str] = []
+    for one in conversation.turns:
+        heard.append(dates.make_dates_absolute(one.turn.text, one.turn.said_at))
+        said = set(lexical.tokens(" ".join(heard[-5:])))
+        numbers = {name for fact in one.facts for name in lexical.tokens(fact.text) if name.isdigit()}
+        assert numbers <= said
+        assert not any(dates.find_relative_dates(fact.text, one.turn.said_at) for fact in one.facts)
+
+
+@given(seed=st.integers(0, 10_000), days=st.integers(0, 800))
+@settings(max_examples=200)
+def test_a_dating_is_what_the_service_makes_of_its_words(seed: int, days: int) -> None:
+    said_at = MONDAY + timedelta(days=days)
+    for dating in (when.past(Random(seed), said_at.date()), when.future(Random(seed), said_at.date())):
+        is_past = dating.moment.start <= said_at.date()
+        sentence = f"I {'went' if is_past else 'am going'} there {dating.said}."
+        assert dates.make_dates_absolute(sentence, said_at).removesuffix(".").endswith(dating.on)
+
+
+@given(seed=st.integers(0, 10_000), back=st.integers(0, 60))
+def test_a_correction_dates_nothing_after_it_was_told_and_a_loss_nothing_before(seed: int, back: int) -> None:
+    today = MONDAY.date()
+    told_on = today - timedelta(days=back)
+    told = when.past(Random(seed), told_on, exact=True)
+    corrected = when.past_day(Random(seed), today, until=told_on, other_than=told)
+    assert corrected.moment.end <= told_on
+    assert corrected.on != told.on
+    assert told_on <= when.past(Random(seed), today, since=told_on).moment.end <= today
+
+
+def _turns_of(conversation: SimulatedConversation, question: Question) -> str:
+    facts = {one.turn.id: " ".join(fact.text for fact in one.facts) for one in conversation.turns}
+    return " ".join(facts[turn] for turn in question.evidence)
+
+
+TOLD_BY_COUNTING = ("count", "yes", "still")
+
+
+@ids
+def test_answers_are_in_the_oracle_bank_and_in_the_evidence(conversation: SimulatedConversation) -> None:
+    for question in conversation.questions:
+        family, kind = question.category.split("?")
+        upto = question.since
+        bank = " ".join(memory.text for memory in oracle_bank(conversation, upto))
+        assert question.holds_after(upto)
+        if question.answer and kind not in TOLD_BY_COUNTING:
+            wanted = set(lexical.tokens(question.answer))
+            assert wanted <= set(lexical.tokens(bank)), (question, bank)
+            if (family, kind) != ("pet", "which"):
+                assert wanted <= set(lexical.tokens(_turns_of(conversation, question))), question
+        assert bool(question.evidence) is (kind != "untold")
+
+
+@ids
+def test_evidence_was_said_before_the_question_holds(conversation: SimulatedConversation) -> None:
+    places = {one.turn.id: place for place, one in enumerate(conversation.turns, start=1)}
+    for question in conversation.questions:
+        assert all(places[turn] <= question.since for turn in question.evidence)
+        assert all(conversation.turns[places[turn] - 1].facts for turn in question.evidence)
+
+
+@ids
+def test_counts_and_lists_agree(conversation: SimulatedConversation) -> None:
+    counted = [q for q in conversation.questions if q.category.endswith("?count")]
+    for question in counted:
+        family = question.category.split("?")[0]
+        (beside,) = [
+            other
+            for other in conversation.questions
+            if other.category == f"{family}?list"
+            and (other.since, other.evidence) == (question.since, question.evidence)
+        ]
+        assert question.answer == str(len(beside.answer.split(", ")))
+
+
+@ids
+def test_what_was_withdrawn_is_not_in_the_bank(conversation: SimulatedConversation) -> None:
+    for place, one in enumerate(conversation.turns, start=1):
+        for operation in one.operations:
+            live = {memory.id for memory in oracle_bank(conversation, place)}
+            assert (operation.memory in live) is (operation.kind is not OperationKind.DELETE)
+
+
+@ids
+def test_turns_are_in_order_and_ids_are_distinct(conversation: SimulatedConversation) -> None:
+    times = [one.turn.said_at for one in conversation.turns]
+    assert times == sorted(set(times))
+    assert len({one.turn.id for one in conversation.turns}) == len(conversation.turns)
+    assert len({one.turn.external_id for one in conversation.turns}) == len(conversation.turns)
+    assert {one.turn.speaker for one in conversation.turns} == set(conversation.speakers)
+
+
+@splits
+def test_every_way_to_tell_a_fact_is_used(split: Split) -> None:
+    made = [*CONVERSATIONS[split], *islice(world.conversations(split, 12), 36)]
+    told = " ".join(fact.what for one in made for turn in one.turns for fact in turn.facts)
+    unused = []
+    for key in wording.keys(split):
+        if "?" in key or key.startswith("talk.") or key.endswith((".past", ".history", ".moved")):
+            continue
+        for line in wording.lines(split, key):
+            pieces = [piece.strip(" .,") for piece in _fixed_pieces(line.what)]
+            if not all(piece in told for piece in pieces):
+                unused.append((key, line.what))
+    assert unused == []
+
+
+def _fixed_pieces(form: str) -> list[str]:
+    return [piece for part in form.split("{") if (piece := part.rpartition("}")[2]).strip(" .,")]
+
+
+@splits
+def test_all_operations_and_kinds_of_question_occur(split: Split) -> None:
+    operations = Counter(o.kind for c in CONVERSATIONS[split] for one in c.turns for o in one.operations)
+    total = operations.total()
+    assert all(operations[kind] > 0.03 * total for kind in OperationKind)
+    kinds = {q.category.split("?")[1] for c in CONVERSATIONS[split] for q in c.questions}
+    assert kinds == {
+        "list", "count", "date", "which", "still", "yes", "current", "previous", "person", "untold"
+    }  # fmt: skip
+    silent = [not one.facts for c in CONVERSATIONS[split] for one in c.turns]
+    assert 0.3 < sum(silent) / len(silent) < 0.7
+
+
+def test_splits_share_no_proper_name() -> None:
+    names = {
+        split: {word for pool in PROPER for name in POOLS[split][pool] for word in name.split()} for split in Split
+    }
+    things = {split: {name for pool in POOLS[split].values() for name in pool} for split in Split}
+    for one, other in combinations(Split, 2):
+        assert not names[one] & names[other]
+        assert not things[one] & things[other]
+    assert set(PROPER) <= set(POOLS[Split.TRAIN])
+
+
+def test_splits_share_no_phrasing() -> None:
+    lines = {split: [line for key in wording.keys(split) for line in wording.lines(split, key)] for split in Split}
+    said = {split: {line.say for line in lines[split]} for split in Split}
+    # What a deed's fact says is the deed itself, and those are other ones in each split.
+    facts = {split: {line.what for line in lines[split] if not line.what.startswith("{did}")} - {""} for split in Split}
+    kept = {split: {line.kept for line in lines[split]} - {""} for split in Split}
+    for one, other in combinations(Split, 2):
+        assert not said[one] & said[other]
+        assert not facts[one] & facts[other]
+        assert not kept[one] & kept[other]
+        assert set(wording.keys(one)) == set(wording.keys(other))
+
+
+def test_no_turn_of_the_exam_is_said_in_training() -> None:
+    texts = {split: {one.turn.text for c in CONVERSATIONS[split] for one in c.turns} for split in Split}
+    assert not texts[Split.EXAM] & (texts[Split.TRAIN] | texts[Split.VALIDATION])
+
+
+def test_no_speaker_is_a_word_of_another_memory() -> None:
+    """Names that are words too would blur what is lost by an update."""
+    for split in Split:
+        proper = {name.lower() for pool in ("speaker", "person", "sister", "brother") for name in POOLS[split][pool]}
+        assert not proper & lexical.STOP_WORDS
+        assert all(grounding.names_and_numbers(f"There is {name.title()}") for name in proper)
+
+
+def _digest(hash_seed: str) -> str:
+    code = (
+        "from training.simulator import world; from training.simulator.pools import Split; "
+        "print(world.simulate(Split.EXAM, 3, 2).model_dump_json())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment)
+    return hashlib.sha256(run.stdout).hexdigest()
+
+
+def test_a_seed_gives_the_same_in_every_process() -> None:
+    here = world.simulate(Split.EXAM, 3, 2).model_dump_json() + "\n"
+    assert {_digest("0"), _digest("4242")} == {hashlib.sha256(here.encode()).hexdigest()}
+
+
+def test_seeds_and_numbers_differ() -> None:
+    texts = {
+        " ".join(one.turn.text for one in world.simulate(Split.TRAIN, seed, number).turns)
+        for seed in (1, 2)
+        for number in (0, 1)
+    }
+    assert len(texts) == 4
+
+
+def test_lines_come_back_as_they_were_written(tmp_path: Path) -> None:
+    made = CONVERSATIONS[Split.EXAM][:2]
+    assert storage.write_jsonl(tmp_path / "exam.jsonl", made) == 2
+    assert list(storage.read_jsonl(tmp_path / "exam.jsonl")) == made
+
+
+def test_the_command_shows_dialogues_and_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "train.jsonl"
+    __main__.main(["--seed", "1", "--conversations", "3", "--show", "--out", str(out)])
+    shown = capsys.readouterr().out
+    assert "Session 1, " in shown
+    assert "    fact: " in shown
+    assert "3 conversations, " in shown
+    assert "operations: ADD " in shown
+    assert len(list(storage.read_jsonl(out))) == 3
+
+
+def test_a_world_can_be_made_small() -> None:
+    options = world.WorldOptions(sessions=(1, 1), turns=(3, 3), telling=1.0, twofold=0.0, unanswerable=0)
+    made = world.simulate(Split.TRAIN, 1, 0, options)
+    assert len(made.turns) <= 6
+    assert {one.turn.session for one in made.turns} == {"1"}
+    assert pools.Split(made.split) is Split.TRAIN

@@ -1,0 +1,256 @@
+"""Episodes: one decision of the manager, one answer, or a whole conversation, in the service's own terms.
+
+The prompts, the parsers, the checks and the ranking are those of `app.core`; nothing here has a form of its own, so
+that a policy is trained on what it will serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from app.core import retrieval
+from app.core.agents import answerer, manager
+from app.core.agents.answerer import Answer, AnswererOptions
+from app.core.agents.extractor import ExtractorOptions
+from app.core.agents.manager import Decision, ManagerOptions
+from app.core.changes import Plan, plan
+from app.core.errors import ModelError
+from app.core.operations import Operation
+from app.core.ports import Completer, Embedder
+from app.core.trace import Outcome
+from app.core.values import Candidate, Completion, Fact, Memory, Prompt, Turn, Value
+from training.banks import TrainingBank, filled, queries, with_embeddings
+from training.data.conversation import Conversation, Question, hanging_on
+from training.policies import Extractor, KnownFacts, Manager, RightManager, right_operations
+from training.simulator.oracle import oracle_bank
+from training.simulator.values import SimulatedConversation
+
+_NAMESPACE = UUID("6d656d6f-7279-5231-8000-657069736f64")
+
+
+class Rules(Value):
+    """How the agents of an episode are asked."""
+
+    extractor: ExtractorOptions = ExtractorOptions()
+    manager: ManagerOptions = ManagerOptions()
+    answerer: AnswererOptions = AnswererOptions()
+
+
+@dataclass(frozen=True)
+class ManagerEpisode:
+    """One turn to decide on. The bank is the one before the turn; rollouts of a group work on copies of it."""
+
+    id: str
+    bank: TrainingBank
+    turn: Turn
+    facts: tuple[Fact, ...]
+    shown: tuple[Memory, ...]
+    prompt: Prompt
+    questions: tuple[Question, ...]
+    """Those that hang on the turn by their evidence, and whose answers are right after it."""
+    heard: tuple[Turn, ...]
+    """All turns up to this one, which is the last."""
+    right: tuple[Operation, ...] | None = None
+    """The right operations, where they are known."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a manager's reply made of the bank."""
+
+    decision: Decision
+    plan: Plan | None
+    """None where the reply could not be read; the bank is then as it was."""
+    bank: TrainingBank
+
+
+@dataclass(frozen=True)
+class AnswerEpisode:
+    """One question with what was found for it."""
+
+    question: Question
+    candidates: tuple[Candidate, ...]
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class Played:
+    """A whole conversation: the bank at its end, what became of each turn, and the answers to its questions."""
+
+    bank: TrainingBank
+    plans: tuple[Plan, ...]
+    answers: Mapping[str, Answer | None]
+    """By question id; None where the Answer Agent failed."""
+
+
+class FrozenAnswerer:
+    """An Answer Agent that does not learn; the same prompt is asked once."""
+
+    def __init__(self, completer: Completer, embedder: Embedder, options: AnswererOptions) -> None:
+        self._completer, self._embedder, self._options = completer, embedder, options
+        self._known: dict[str, Completion] = {}
+
+    async def answer(self, bank: TrainingBank, question: Question) -> Answer | None:
+        """The answer from this bank; None where the model failed, which tells nothing about the bank."""
+        episode = await answer_episode(bank, question, self._embedder, self._options)
+        key = "\x00".join((episode.prompt.version, *(message.content for message in episode.prompt.messages)))
+        try:
+            completion = self._known.get(key) or await self._completer.complete(episode.prompt)
+        except ModelError:
+            return None
+        self._known[key] = completion
+        return answerer.parse(completion.text, len(episode.candidates))
+
+
+async def decided(episode: ManagerEpisode, reply: str, embedder: Embedder) -> Decided:
+    """What a reply to the episode's prompt makes of a copy of its bank."""
+    decision = manager.parse(reply, len(episode.facts), len(episode.shown))
+    bank = episode.bank.copy()
+    if decision.outcome is Outcome.MALFORMED:
+        return Decided(decision, None, bank)
+    made = plan(decision.operations, episode.facts, episode.shown, episode.turn, _ids(episode.turn))
+    await bank.apply(await with_embeddings(embedder, made.changes))
+    return Decided(decision, made, bank)
+
+
+async def answer_episode(
+    bank: TrainingBank, question: Question, embedder: Embedder, options: AnswererOptions
+) -> AnswerEpisode:
+    """A question with up to 60 candidates, as the service finds them."""
+    (query,) = await queries(embedder, [question.text])
+    found = await retrieval.candidates(bank, query, options.candidates)
+    wanted = [turn for candidate in found for turn in candidate.memory.sources]
+    sources = await bank.turns(wanted) if options.attach_sources else []
+    prompt = answerer.render(question.text, found, {turn.id: turn for turn in sources}, options)
+    return AnswerEpisode(question, tuple(found), prompt)
+
+
+async def manager_episodes(
+    conversation: Conversation, extractor: Extractor, keeper: Manager, embedder: Embedder, rules: Rules
+) -> AsyncIterator[ManagerEpisode]:
+    """An episode for each turn that holds facts; `keeper` decides what the bank of the next ones is."""
+    bank = TrainingBank()
+    for place, turn in enumerate(conversation.turns):
+        bank.add_turns([turn])
+        heard = conversation.turns[: place + 1]
+        facts = await extractor.facts(turn, _context(heard, rules.extractor))
+        if not facts:
+            continue
+        shown = await _shown(bank, facts, turn, embedder, rules.manager)
+        yield _episode(
+            conversation.id, bank.copy(), turn, facts, shown, hanging_on(conversation, turn.id), heard, rules
+        )
+        operations = await keeper.decide(facts, shown, turn)
+        made = plan(operations, facts, shown, turn, _new_ids(keeper, turn))
+        await bank.apply(await with_embeddings(embedder, made.changes))
+
+
+async def simulated_episodes(
+    conversation: SimulatedConversation, embedder: Embedder, rules: Rules
+) -> AsyncIterator[ManagerEpisode]:
+    """An episode for each turn that holds facts, each on the oracle bank, with the right operations.
+
+    A right operation whose memory was not found for its fact cannot be said; its turn is left out.
+    """
+    bank = TrainingBank()
+    keeper = RightManager(conversation)
+    whole = conversation.conversation(every_time=True)
+    for place, one in enumerate(conversation.turns, start=1):
+        bank.add_turns([one.turn])
+        if not one.facts:
+            continue
+        facts = tuple(fact.fact for fact in one.facts)
+        shown = await _shown(bank, facts, one.turn, embedder, rules.manager)
+        asked = [question for question in hanging_on(whole, one.turn.id) if question.holds_after(place)]
+        right = right_operations(one, shown)
+        if all(operation.memory != 0 for operation in right):
+            heard = whole.turns[:place]
+            yield _episode(conversation.id, bank.copy(), one.turn, facts, shown, asked, heard, rules, right)
+        everything = await bank.memories()
+        made = plan(right_operations(one, everything), facts, everything, one.turn, _new_ids(keeper, one.turn))
+        await bank.apply(await with_embeddings(embedder, made.changes))
+
+
+async def oracle_answer_episodes(
+    conversation: SimulatedConversation, upto: int, embedder: Embedder, options: AnswererOptions
+) -> AsyncIterator[AnswerEpisode]:
+    """The questions that hold once so many turns were heard, on the oracle bank of that time."""
+    bank = await filled(embedder, oracle_bank(conversation, upto))
+    bank.add_turns(one.turn for one in conversation.turns[:upto])
+    for question in conversation.questions_after(upto):
+        yield await answer_episode(bank, question, embedder, options)
+
+
+async def play(
+    conversation: Conversation,
+    extractor: Extractor,
+    keeper: Manager,
+    agent: FrozenAnswerer,
+    embedder: Embedder,
+    rules: Rules,
+) -> Played:
+    """Hear a whole conversation, and ask its questions at the end."""
+    bank, plans = TrainingBank(), []
+    for place, turn in enumerate(conversation.turns):
+        bank.add_turns([turn])
+        facts = await extractor.facts(turn, _context(conversation.turns[: place + 1], rules.extractor))
+        if facts:
+            shown = await _shown(bank, facts, turn, embedder, rules.manager)
+            operations = await keeper.decide(facts, shown, turn)
+            plans.append(plan(operations, facts, shown, turn, _new_ids(keeper, turn)))
+            await bank.apply(await with_embeddings(embedder, plans[-1].changes))
+    answers = {question.id: await agent.answer(bank, question) for question in conversation.questions}
+    return Played(bank, tuple(plans), answers)
+
+
+def known(conversation: SimulatedConversation) -> tuple[KnownFacts, RightManager]:
+    """The extractor and the manager that make no mistake on a simulated conversation."""
+    return KnownFacts.of(conversation), RightManager(conversation)
+
+
+def _episode(
+    name: str,
+    bank: TrainingBank,
+    turn: Turn,
+    facts: tuple[Fact, ...],
+    shown: Sequence[Memory],
+    questions: Iterable[Question],
+    heard: Sequence[Turn],
+    rules: Rules,
+    right: tuple[Operation, ...] | None = None,
+) -> ManagerEpisode:
+    return ManagerEpisode(
+        id=f"{name}/{turn.external_id or turn.id}",
+        bank=bank,
+        turn=turn,
+        facts=facts,
+        shown=tuple(shown),
+        prompt=manager.render(facts, shown, turn, rules.manager),
+        questions=tuple(questions),
+        heard=tuple(heard),
+        right=right,
+    )
+
+
+async def _shown(
+    bank: TrainingBank, facts: Sequence[Fact], turn: Turn, embedder: Embedder, options: ManagerOptions
+) -> list[Memory]:
+    asked = await queries(embedder, [fact.text for fact in facts])
+    return manager.shown(await retrieval.related(bank, asked, options.related, turn.speaker), options)
+
+
+def _context(heard: Sequence[Turn], options: ExtractorOptions) -> Sequence[Turn]:
+    earlier = heard[:-1]
+    return earlier[-options.context_turns :] if options.context_turns else ()
+
+
+def _ids(turn: Turn, first: Sequence[UUID] = ()) -> Callable[[], UUID]:
+    """Ids for a turn's new memories, the same in every rollout; those given come first."""
+    given, count = iter(first), iter(range(1_000_000))
+    return lambda: next(given, None) or uuid5(_NAMESPACE, f"{turn.id}/{next(count)}")
+
+
+def _new_ids(keeper: Manager, turn: Turn) -> Callable[[], UUID]:
+    return _ids(turn, keeper.new_ids(turn) if isinstance(keeper, RightManager) else ())

@@ -1,0 +1,175 @@
+"""Rewards: named terms, weighted by a configuration and reported one by one. Every metric is `app.core.scoring`'s.
+
+A term is None where it cannot be told, because the frozen Answer Agent failed; the reward is then None too, which says
+"leave this sample out" and never "zero".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from statistics import fmean
+
+from app.core import scoring
+from app.core.agents.answerer import Answer
+from app.core.changes import Plan
+from app.core.lexical import tokens
+from app.core.operations import Operation, OperationKind
+from app.core.trace import Outcome
+from app.core.values import Value
+from training.data.conversation import Question
+from training.episode import AnswerEpisode, Decided, ManagerEpisode
+
+FREE_GROWTH = 0.7
+"""A bank may hold this share of the words that it was told before it costs (Memory-R2, its public reward)."""
+
+
+class Term(StrEnum):
+    """What a reward may be made of."""
+
+    EXACT_MATCH = "exact_match"
+    """Memory-R1's reward for both agents: the answer is the gold answer but for case and white space."""
+    TOKEN_F1 = "token_f1"
+    """Mem0's F1 over sets of words."""
+    VALIDITY = "validity"
+    """The share of what a reply asks for that stands up to the checks; 0 where it cannot be read."""
+    BANK_GROWTH = "bank_growth"
+    """A price, so its weight is negative: the words of the bank beyond `FREE_GROWTH` of those heard, as their share."""
+    OPERATION_MATCH = "operation_match"
+    """How far the operations are the right ones, where these are known."""
+
+
+class RewardConfig(Value):
+    """The weight of each term; what is not named counts nothing."""
+
+    weights: dict[Term, float]
+
+
+PRESETS = {
+    "paper": RewardConfig(weights={Term.EXACT_MATCH: 1.0}),
+    # A small model hardly ever hits a whole answer at first: a group without a difference teaches nothing.
+    "small": RewardConfig(weights={Term.TOKEN_F1: 1.0, Term.VALIDITY: 0.25, Term.BANK_GROWTH: -0.3}),
+}
+
+
+class Reward(Value):
+    """A reward with what it is made of."""
+
+    value: float | None
+    """None: not to be scored."""
+    terms: dict[Term, float | None]
+    """Before weighting, only those that have a weight."""
+
+
+async def manager_reward(
+    episode: ManagerEpisode, decided: Decided, answers: Sequence[Answer | None], config: RewardConfig
+) -> Reward:
+    """What a decision is worth; `answers` are the frozen agent's to the episode's questions, in their order.
+
+    Raises ValueError where a weighted term has nothing to stand on: no question hangs on the turn, or the right
+    operations are not known.
+    """
+    texts = [memory.text for memory in await decided.bank.memories()]
+    heard = [turn.text for turn in episode.heard]
+    makers: dict[Term, Callable[[], float | None]] = {
+        Term.EXACT_MATCH: lambda: answers_score(scoring.exact_match, episode.questions, answers),
+        Term.TOKEN_F1: lambda: answers_score(scoring.mem0_f1, episode.questions, answers),
+        Term.VALIDITY: lambda: plan_validity(decided.plan),
+        Term.BANK_GROWTH: lambda: bank_growth(texts, heard),
+        Term.OPERATION_MATCH: lambda: operation_match(decided.decision.operations, _right(episode)),
+    }
+    return composed({term: makers[term]() for term in config.weights}, config)
+
+
+def answerer_reward(episode: AnswerEpisode, answer: Answer, config: RewardConfig) -> Reward:
+    """What an answer is worth to the Answer Agent that gave it; raises ValueError for a term of the manager's."""
+    makers: dict[Term, Callable[[], float | None]] = {
+        Term.EXACT_MATCH: lambda: answer_score(scoring.exact_match, episode.question, answer),
+        Term.TOKEN_F1: lambda: answer_score(scoring.mem0_f1, episode.question, answer),
+        Term.VALIDITY: lambda: float(answer.outcome is not Outcome.MALFORMED),
+    }
+    if foreign := [term.value for term in config.weights if term not in makers]:
+        raise ValueError(f"an answer has no {', '.join(foreign)}")
+    return composed({term: makers[term]() for term in config.weights}, config)
+
+
+def composed(terms: Mapping[Term, float | None], config: RewardConfig) -> Reward:
+    """The weighted sum; None where a weighted term is None."""
+    known = {term: value for term, value in terms.items() if value is not None}
+    if len(known) < len(terms):
+        return Reward(value=None, terms=dict(terms))
+    return Reward(value=sum(config.weights[term] * value for term, value in known.items()), terms=dict(terms))
+
+
+# The terms
+
+Metric = Callable[[str, str], float]
+
+
+def answers_score(metric: Metric, questions: Sequence[Question], answers: Sequence[Answer | None]) -> float | None:
+    """The mean over the questions; None where one was not answered because the model failed.
+
+    A mean over the rest would compare rollouts of a group on different questions.
+    """
+    if not questions:
+        raise ValueError("no question hangs on this turn")
+    scores = [answer_score(metric, question, answer) for question, answer in zip(questions, answers, strict=True)]
+    known = [score for score in scores if score is not None]
+    return fmean(known) if len(known) == len(scores) else None
+
+
+def answer_score(metric: Metric, question: Question, answer: Answer | None) -> float | None:
+    """One answer under a metric; where the right thing is to abstain, 1 for that and 0 for all else."""
+    if answer is None:
+        return None
+    if question.is_unanswerable:
+        return float(answer.outcome is Outcome.ABSTAINED)
+    return metric(answer.text or "", question.answer)
+
+
+def plan_validity(plan: Plan | None) -> float:
+    """The share of the log's lines that were not refused; 0 for a reply that could not be read.
+
+    A fact without an operation is added all the same, and counts as refused.
+    """
+    if plan is None:
+        return 0.0
+    refused = len(plan.rejected)
+    forgotten = {line.fact for line in plan.log if line.fallback} - {line.fact for line in plan.rejected}
+    decided = [line for line in plan.log if not line.fallback]
+    asked = len(decided) + len(forgotten)
+    return 1.0 - (refused + len(forgotten)) / asked if asked else 1.0
+
+
+def bank_growth(memories: Iterable[str], heard: Iterable[str]) -> float:
+    """max(0, bank - 0.7 heard) / heard, in words; 0 where nothing was heard."""
+    bank_words = sum(len(tokens(text)) for text in memories)
+    heard_words = sum(len(tokens(text)) for text in heard)
+    return max(0.0, bank_words - FREE_GROWTH * heard_words) / heard_words if heard_words else 0.0
+
+
+def operation_match(operations: Sequence[Operation], right: Sequence[Operation]) -> float:
+    """The mean over facts of how well the operations on a fact match the one that is right.
+
+    Kind and memory must be the same; the merged text of an UPDATE counts by its F1. Several operations on one fact
+    share what the best of them earns.
+    """
+    earned = []
+    for one in right:
+        own = [operation for operation in operations if operation.fact == one.fact]
+        earned.append(max((_match(operation, one) for operation in own), default=0.0) / max(1, len(own)))
+    return fmean(earned) if earned else 1.0
+
+
+def _match(operation: Operation, right: Operation) -> float:
+    if (operation.kind, operation.memory) != (right.kind, right.memory):
+        return 0.0
+    if operation.kind is not OperationKind.UPDATE:
+        return 1.0
+    return scoring.mem0_f1(operation.text or "", right.text or "")
+
+
+def _right(episode: ManagerEpisode) -> Sequence[Operation]:
+    if episode.right is None:
+        raise ValueError("the right operations of this turn are not known")
+    return episode.right
