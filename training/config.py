@@ -1,0 +1,218 @@
+"""The configuration of a training run: typed, read from TOML, unknown keys refused. Knows no engine."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+CONFIGS = Path(__file__).parent / "configs"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Lora(Section):
+    """A low-rank adapter; the model itself stays as it is."""
+
+    rank: PositiveInt = 16
+    alpha: PositiveInt = 32
+    dropout: Share = 0.0
+    modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """Which layers get one; never the LM head, whose adapter the loss would pass by."""
+
+
+class Model(Section):
+    """What is trained."""
+
+    name: str = "packaged"
+    """A folder, a name on the hub, or `packaged`: SmolLM2-135M-Instruct out of its Python package."""
+    revision: str | None = None
+    """Of a name on the hub."""
+    models_dir: Path = Path(".models")
+    """Where the packaged model is unpacked."""
+    dtype: Literal["float32", "bfloat16", "auto"] = "float32"
+    """How the weights are held, an adapter's always in float32. `auto`: bfloat16 where the machine computes in it; a
+    processor that does not is several times slower with it."""
+    autocast: bool = True
+    """Compute the loss in bfloat16 where the weights are held in it."""
+    lora: Lora | None = None
+    """Left out: all weights are trained."""
+    start_adapter: Path | None = None
+    """An adapter to go on from, such as that of a warm start; needs no `lora`."""
+    gradient_checkpointing: bool = False
+    """Less memory, a fifth more time."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+
+    @model_validator(mode="after")
+    def _one_adapter(self) -> Self:
+        if self.lora and self.start_adapter:
+            raise ValueError("either a new adapter (lora) or one to go on from (start_adapter)")
+        return self
+
+
+class Vllm(Section):
+    """How a vLLM samples; needs a GPU, since the weights reach it by NCCL alone."""
+
+    mode: Literal["server", "colocate"]
+    url: str = "http://127.0.0.1:8000"
+    """Of the server, which must answer with processed log-probabilities."""
+    group_port: PositiveInt = 51216
+    """Of the server, for the weights."""
+    timeout_seconds: Positive = 240.0
+    memory_share: Share = 0.3
+    """Of the GPU, where it is shared with the training."""
+    tensor_parallel: PositiveInt = 1
+    sleep_between: bool = False
+    """Give the GPU's memory back while the model is trained."""
+    correction: Literal["sequence_mask", "sequence_truncate", "token_mask", "token_truncate"] | None = "sequence_mask"
+    """How its log-probabilities, which differ a little from the trainer's, are corrected for."""
+    correction_cap: Positive = 3.0
+
+
+class Rollout(Section):
+    """How replies are sampled."""
+
+    prompts: PositiveInt = 8
+    """Prompts of a round."""
+    replies: int = Field(8, ge=2)
+    """Replies to each."""
+    max_prompt_tokens: PositiveInt = 4096
+    long_prompts: Literal["refuse", "leave out"] = "refuse"
+    """What to do with rows whose prompt is longer."""
+    max_reply_tokens: PositiveInt = 256
+    temperature: Positive = 1.0
+    top_p: float = Field(1.0, gt=0, le=1)
+    shared_prefill: bool = True
+    """Read a prompt once for all its replies; without vLLM."""
+    vllm: Vllm | None = None
+    """Left out: the trainer's own model generates."""
+    reward_concurrency: PositiveInt = 32
+    """Replies that are scored at the same time."""
+
+    @property
+    def size(self) -> int:
+        """Replies of a round."""
+        return self.prompts * self.replies
+
+
+class Updates(Section):
+    """How the weights are changed."""
+
+    rounds: PositiveInt
+    learning_rate: Positive
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_updates: int = Field(0, ge=0)
+    """Optimizer steps over which the learning rate rises."""
+    micro_batch: PositiveInt = 1
+    """Sequences of one forward and backward pass on one device; the rest is accumulated."""
+    weight_decay: NotNegative = 0.0
+    max_gradient_norm: Positive = 1.0
+
+
+class Sft(Updates):
+    """Supervised training on targets. A round is one optimizer step."""
+
+    batch: PositiveInt = 16
+    max_tokens: PositiveInt = 4096
+    """Of prompt and target together; longer rows are treated as `rollout.long_prompts` says."""
+
+
+class Policy(Updates):
+    """Learning from rewards. A round samples `rollout.size` replies and learns from them."""
+
+    passes: PositiveInt = 1
+    """How often the replies of a round are gone through."""
+    minibatches: PositiveInt = 1
+    """Optimizer steps of one pass."""
+    clip: Positive = 0.2
+    clip_high: Positive | None = None
+    """Left out: as `clip`."""
+    kl: NotNegative = 0.0
+    """Weight of the divergence from the model at the start; 0 spares the reference's passes."""
+    leave_out_cut_off: bool = False
+    """Learn nothing from replies that reached the length limit."""
+
+    @property
+    def updates_per_round(self) -> int:
+        """Optimizer steps of a round."""
+        return self.passes * self.minibatches
+
+
+class Grpo(Policy):
+    """Group Relative Policy Optimization."""
+
+    loss: Literal["grpo", "dr_grpo", "dapo", "bnpo"] = "dapo"
+    """How tokens are averaged: over a reply (grpo), the limit (dr_grpo), all of a step (dapo), a micro-batch (bnpo)."""
+    scale: Literal["group", "batch", "none"] = "group"
+    """The standard deviation that advantages are divided by."""
+
+
+class Ppo(Policy):
+    """Proximal Policy Optimization with a critic of its own weights."""
+
+    passes: PositiveInt = 2
+    critic_learning_rate: Positive
+    discount: float = Field(1.0, gt=0, le=1)
+    gae_lambda: Share = 1.0
+    whiten: bool = True
+    """Advantages to mean 0 and variance 1 over a round's tokens."""
+    value_clip: Positive = 0.2
+    value_weight: Positive = 0.5
+
+
+class Log(Section):
+    """What a run shows."""
+
+    tensorboard: bool = True
+    progress: bool = True
+    """A progress bar."""
+    samples_every: PositiveInt = 10
+    """Rounds from one file of sampled replies to the next; the first round always has one."""
+    samples: int = Field(4, ge=0)
+    """Prompts shown in it."""
+    plots: bool = True
+    """Curves as pictures, drawn anew with each checkpoint."""
+
+
+class Checkpoints(Section):
+    every: PositiveInt = 10
+    """Rounds; between two, a killed run loses what it did."""
+    keep: PositiveInt = 2
+
+
+class TrainingConfig(Section):
+    """A whole run; the section of a method is there if it is to be used."""
+
+    seed: int = 0
+    model: Model = Model()
+    rollout: Rollout = Rollout()
+    sft: Sft | None = None
+    grpo: Grpo | None = None
+    ppo: Ppo | None = None
+    log: Log = Log()
+    checkpoints: Checkpoints = Checkpoints()
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> Self:
+        for method in (self.grpo, self.ppo):
+            if method and self.rollout.size % (method.minibatches * method.micro_batch):
+                raise ValueError(
+                    f"{self.rollout.size} replies a round do not divide into {method.minibatches} minibatches "
+                    f"of micro-batches of {method.micro_batch}"
+                )
+        if self.sft and self.sft.batch % self.sft.micro_batch:
+            raise ValueError(f"a batch of {self.sft.batch} does not divide by micro-batches of {self.sft.micro_batch}")
+        return self
+
+
+def load(path: Path) -> TrainingConfig:
+    """The configuration in a TOML file. Raises pydantic's ValidationError, which names what is wrong."""
+    return TrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

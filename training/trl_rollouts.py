@@ -1,0 +1,119 @@
+"""TRL's GRPO trainer with our metrics: what is counted, shown and refused in each round of replies."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import trl.trainer.utils
+from torch import Tensor
+from trl import GRPOTrainer
+
+from training.engine import NothingScored, Reward, Row, Task
+from training.samples import Sample
+from training.shared_prefill import shared_prefill
+from training.trl_quiet import Local
+
+RewardFunction = Callable[..., Awaitable[list[float | None]]]
+
+
+def score_reply_tokens_alone() -> None:
+    """Keep the LM head off prompt tokens. TRL does so on devices with Triton alone, so that shapes stay the same
+    elsewhere; on a processor nothing is compiled for a shape, and the head is most of a small model's work."""
+    if not callable(getattr(trl.trainer.utils, "_use_triton", None)):
+        raise ImportError("this TRL has no _use_triton; the version is pinned exactly")
+    trl.trainer.utils._use_triton = lambda device: True
+
+
+def reward_function(task: Task, rows: Sequence[Row], tokenizer: Any, concurrency: int) -> RewardFunction:
+    """The task's reward as TRL calls it; replies are scored side by side."""
+
+    async def reward(
+        *, completion_ids: list[list[int]], row: list[int], log_metric: Any, log_extra: Any, **_: Any
+    ) -> list[float | None]:
+        replies = tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
+        gate = asyncio.Semaphore(concurrency)
+
+        async def score(reply: str, place: int) -> Reward | None:
+            async with gate:
+                return await task.reward(reply, rows[place])
+
+        rewards = await asyncio.gather(*(score(*pair) for pair in zip(replies, row, strict=True)))
+        for one, place in zip(rewards, row, strict=True):
+            for name, value in _checked(one, rows[place]).items():
+                log_metric(f"terms/{name}", value)
+        log_extra("row", row)
+        log_extra("reply", replies)
+        log_extra("terms", [dict(one.terms) if one else {} for one in rewards])
+        return [one.total if one else None for one in rewards]
+
+    return reward
+
+
+def _checked(reward: Reward | None, row: Row) -> dict[str, float]:
+    if reward is None:
+        return {}
+    numbers = {"total": reward.total, **reward.terms}
+    if bad := [name for name, value in numbers.items() if not math.isfinite(value)]:
+        raise ValueError(f"the reward of {row.id} is no finite number: {', '.join(bad)}")
+    return dict(reward.terms)
+
+
+class RolloutTrainer(Local, GRPOTrainer):  # type: ignore[misc]
+    """Counts groups that teach nothing, keeps the replies of a round to be shown, and reads prompts once."""
+
+    def __init__(self, *, rows: Sequence[Row], share_prefill: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._rows = rows
+        self._share_prefill = share_prefill
+
+    def samples(self) -> list[Sample]:
+        """The replies of the round that is under way."""
+        extra = self._logs["extra"]
+        rewards: Sequence[float] = next(iter(self._logs["rewards"].values()), [])
+        advantages: Sequence[float | None] = list(self._logs["advantages"])
+        if not self.by_group:
+            advantages = [None] * len(advantages)
+        return [
+            Sample(self._rows[row], reply, None if math.isnan(reward) else reward, terms, advantage)
+            for row, reply, reward, terms, advantage in zip(
+                extra["row"], extra["reply"], rewards, extra["terms"], advantages, strict=True
+            )
+        ]
+
+    by_group = True
+    """Whether advantages compare the replies to one prompt."""
+
+    def _calculate_rewards(self, *arguments: Any) -> Tensor:
+        rewards: Tensor = super()._calculate_rewards(*arguments)
+        scored = rewards[:, 0].view(-1, self.num_generations)
+        counts = groups_that_teach_nothing(scored)
+        if counts["groups_not_scored"] == counts["groups"]:
+            raise NothingScored("No reply of this round could be scored.")
+        for name, count in counts.items():
+            self._metrics["train"][name].append(count)
+        return rewards
+
+    def _generate_single_turn(self, *arguments: Any, **named: Any) -> Any:
+        model = self.accelerator.unwrap_model(self.model)
+        reading = shared_prefill(model) if self._share_prefill else nullcontext()
+        with reading:
+            return super()._generate_single_turn(*arguments, **named)
+
+
+def groups_that_teach_nothing(rewards: Tensor) -> dict[str, float]:
+    """Counts of a (groups, replies) tensor of rewards, in which NaN is a reply that could not be scored."""
+    known = ~rewards.isnan()
+    highest = rewards.masked_fill(~known, -torch.inf).amax(dim=1)
+    lowest = rewards.masked_fill(~known, torch.inf).amin(dim=1)
+    any_known = known.any(dim=1)
+    return {
+        "groups": float(len(rewards)),
+        "groups_without_variance": float((any_known & (highest == lowest)).sum()),
+        "groups_not_scored": float((~any_known).sum()),
+        "replies_not_scored": float((~known).sum()),
+    }
