@@ -33,7 +33,7 @@ from tests.chaos.verify import Claims, Stored, Violation
 
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.1
-STEP_SECONDS = 300.0
+STEP_SECONDS = 800.0
 """Longest extension of a storm until every step was hit."""
 CLIENT_SECONDS = 60.0
 

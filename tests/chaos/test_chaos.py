@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 END_SECONDS = 120
 
 
+@pytest.mark.timeout(1800)
 def test_every_acknowledged_turn_is_applied_once_in_order_while_everything_is_killed() -> None:
     # A process of its own: those that it forks must know nothing of the tests around this one.
     command = [sys.executable, "-m", "tests.chaos", "--seconds", "20", "--seed", "1"]
