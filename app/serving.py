@@ -63,10 +63,11 @@ async def served(app: FastAPI, listening: socket.socket) -> AsyncIterator[tuple[
     """An app behind a socket: its URL, and what to await to wait for its end."""
     server = _Server(app, uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS))
     task = asyncio.create_task(server.serve(sockets=[listening]))
-    await server.ready(task)
     host, port = listening.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     try:
+        # A start that is broken off has to be ended as well.
+        await server.ready(task)
         yield url, lambda: _joined(task)
     finally:
         server.end()
