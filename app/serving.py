@@ -84,8 +84,9 @@ class _Server(uvicorn.Server):
         self._app = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.end()
+        # First, because uvicorn takes a SIGINT during an ending for the second one and skips the lifespan's end.
         super().handle_exit(sig, frame)
+        self.end()
 
     def end(self) -> None:
         """Take no more requests; those that wait for something are answered at once, the others get their time."""
