@@ -12,7 +12,9 @@ from app.core.lexical import STOP_WORDS, content_words, stem, stems, tokens, wor
 MIN_SUPPORTED_SHARE = 0.5
 """Share of a fact's content words that the dialogue must hold."""
 MAX_REPEATED_TRIPLES = 2
-"""Sequences of three words that may occur again in one fact."""
+"""Sequences of three words that may occur again in any text."""
+MAX_REPEATED_SHARE = 1 / 3
+"""Share of a longer text's sequences that may occur again: a list of three like things is no loop."""
 COUNTABLE = {str(number) for number in range(1, 11)}
 """A merge may count what it merges ("2 dogs")."""
 
@@ -20,7 +22,7 @@ _DIGITS = re.compile(r"\d+")
 _SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\"\s*)$")
 _CHANGE = re.compile(
     r"\b(no longer|not|never|n't|any ?more|instead|actually|correction|corrected|changed?|switch(?:ed)?|mov(?:ed|ing)"
-    r"|replac(?:ed|es)|used to|former(?:ly)?|quit|left|stopp?(?:ed|s)?|gave up|gave away|sold|lost|died|passed away"
+    r"|replac(?:ed|es)|used to|former(?:ly)?|quit|left|stopp?(?:ed|s)?|gave up|g[ai]ves? (?:[\w'-]+ ){0,4}away|given away|sold|lost|died|passed away"
     r"|broke up|divorced|cancell?ed|postponed|rescheduled|renamed|now|prefers?|wrong|mistaken|meant|retired|finished"
     r"|ended|returned|resigned)\b|n't\b",
     re.IGNORECASE,
@@ -78,7 +80,7 @@ def why_repetitive(text: str) -> str | None:
     """The reason why a text is a loop rather than a sentence, or None: small models fall into them."""
     words = tokens(text)
     triples = list(zip(words, words[1:], words[2:], strict=False))
-    if len(triples) - len(set(triples)) > MAX_REPEATED_TRIPLES:
+    if len(triples) - len(set(triples)) > max(MAX_REPEATED_TRIPLES, MAX_REPEATED_SHARE * len(triples)):
         return "it repeats itself"
     return None
 
@@ -115,8 +117,8 @@ def share_subject(fact: str, memory: str, speaker: str) -> bool:
 
 def takes_up(merged: str, fact: str, memory: str) -> bool:
     """True where a merged text says something of what the fact has and the memory has not."""
-    new = set(stems(fact)) - set(stems(memory))
-    return not new or bool(new & set(stems(merged)))
+    new = _missing(set(stems(fact)) | names_and_numbers(fact), _heard(memory))
+    return not new or bool(new - _missing(new, _heard(merged)))
 
 
 def lost_by(old: str, new: str) -> set[str]:

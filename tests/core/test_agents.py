@@ -222,6 +222,8 @@ def test_reasoning_can_be_switched_off() -> None:
     with_it, without = _deciding(), _deciding(reasoning=False)
     assert next(iter(with_it.reply_schema["properties"])) == "reasoning"
     assert "reasoning" not in without.reply_schema["properties"]
+    assert not any("reasoning" in message.content for message in without.messages)
+    assert "Reply in JSON: for each fact" in without.messages[0].content
     assert with_it.version != without.version
 
 

@@ -147,6 +147,8 @@ def test_a_possessive_or_an_inflected_name_is_not_lost() -> None:
         "Correction: the meeting is at 5.",
         "Alice used to live here.",
         "Alice prefers tea.",
+        "Alice gave the old red canoe away on 3 May 2022.",
+        "Alice gives her books away.",
     ],
 )
 def test_changes_are_heard(fact: str) -> None:
@@ -176,7 +178,15 @@ def test_the_speaker_alone_is_no_common_subject() -> None:
     assert not share_subject("Alice Smith quit smoking.", "Alice Smith adopted a dog.", "Alice Smith")
 
 
-@pytest.mark.parametrize("text", ["", "a b", "Alice likes tea and Alice likes milk.", "Alice saw Rome, Oslo and Bonn."])
+THREE_ALIKE = (
+    "Alice adopted a dog named Buddy on 3 May 2022, adopted a dog named Scout on 4 May 2022 "
+    "and adopted a dog named Luna on 5 May 2022."
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "Alice likes tea and Alice likes milk.", "Alice saw Rome, Oslo and Bonn.", THREE_ALIKE]
+)
 def test_an_ordinary_sentence_is_no_loop(text: str) -> None:
     assert why_repetitive(text) is None
 
@@ -193,6 +203,19 @@ def test_judging_takes_steps_in_proportion_to_the_text(piece: str) -> None:
     assert len(names_and_numbers(long)) <= 3
     assert lost_by(long, long) == set()
     assert why_ungrounded(f"Alice has {long}", long, "Alice") in (None, "it repeats itself", "says nothing")
+
+
+@pytest.mark.parametrize(
+    ("merged", "is_taken_up"),
+    [
+        ("Alice bought a kayak on 6 May 2022.", True),
+        ("Alice bought a kayak on 5 May 2022.", False),
+        ("Alice bought a kayak.", False),
+    ],
+)
+def test_a_corrected_day_is_taken_up_by_its_number(merged: str, is_taken_up: bool) -> None:
+    fact, memory = "Alice actually bought the kayak on 6 May 2022.", "Alice bought a kayak on 5 May 2022."
+    assert grounding.takes_up(merged, fact, memory) is is_taken_up
 
 
 def test_the_share_that_must_be_supported_is_half() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,6 +19,7 @@ from app.core.values import Candidate, Fact, Memory, Message, Prompt, Role, Turn
 MAX_OPERATIONS_PER_FACT = 2
 MAX_REASONING = 160
 """Characters of the reasoning."""
+_REASONING = re.compile(r' "reasoning", one short sentence, then|"reasoning":"[^"]*",')
 
 
 class ManagerOptions(BaseModel):
@@ -76,7 +78,7 @@ def shown(related: Sequence[Sequence[Candidate]], options: ManagerOptions) -> li
 
 def render(facts: Sequence[Fact], memories: Sequence[Memory], turn: Turn, options: ManagerOptions) -> Prompt:
     """One prompt for all facts of a turn. Memories are `m1`, `m2` ..., facts `f1`, `f2` ...: never ids."""
-    constant = rendering.constant_messages("manager")
+    constant = _constant(options)
     return Prompt(
         role=Role.MANAGER,
         messages=(*constant, Message(role="user", content=_question(facts, memories, turn))),
@@ -84,6 +86,14 @@ def render(facts: Sequence[Fact], memories: Sequence[Memory], turn: Turn, option
         reply_schema=_schema(len(facts), len(memories), options),
         version=rendering.prompt_version("manager", options.model_dump_json()),
     )
+
+
+def _constant(options: ManagerOptions) -> tuple[Message, ...]:
+    """Instructions and examples; they show no reasoning where none is asked for."""
+    messages = rendering.constant_messages("manager")
+    if options.reasoning:
+        return messages
+    return tuple(m.model_copy(update={"content": _REASONING.sub("", m.content)}) for m in messages)
 
 
 def parse(reply: str, facts: int, memories: int) -> Decision:
