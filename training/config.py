@@ -26,7 +26,9 @@ class Lora(Section):
     alpha: PositiveInt = 32
     dropout: Share = 0.0
     modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
-    """Which layers get one; never the LM head, whose adapter the loss would pass by."""
+    """Which linear layers get one; never the LM head, whose adapter the loss would pass by."""
+    first_layer: int = Field(0, ge=0)
+    """Of the model's blocks, counted from 0; those before it stay as they are, and cost no backward pass."""
 
 
 class Model(Section):
@@ -115,6 +117,8 @@ class Updates(Section):
     """Sequences of one forward and backward pass on one device; the rest is accumulated."""
     weight_decay: NotNegative = 0.0
     max_gradient_norm: Positive = 1.0
+    shared_prefix: bool = False
+    """Read what the sequences of a micro-batch begin with once; the same loss in less time, and more memory at once."""
 
 
 class Sft(Updates):
@@ -168,6 +172,41 @@ class Ppo(Policy):
     value_weight: Positive = 0.5
 
 
+class Logo(Policy):
+    """LoGo-GRPO (Memory-R2, arXiv 2605.21768): whole trajectories, and decisions made again from the same position.
+
+    `rollout.prompts` is how many conversations a round is about, `rollout.replies` how many trajectories each has.
+    """
+
+    rows: PositiveInt
+    """Decisions that a round learns from. More are drawn from, fewer are filled up with rows that move nothing."""
+    lengths: tuple[PositiveInt, ...] = Field((8,), min_length=1)
+    """Decisions of a trajectory; several are a curriculum, each for an equal share of the rounds."""
+    inner_fraction: Share = 0.5
+    """Of the steps of a conversation that have a reward of their own, the share at which one trajectory's position is
+    decided on again."""
+    inner_replies: int = Field(4, ge=2)
+    """How often it is."""
+    inner_turns: PositiveInt = 1
+    """Decisions made again from there."""
+    inner_weight: NotNegative = 1.0
+    """Of the advantages among these, beside those among whole trajectories."""
+    level: Literal["turn", "token"] = "turn"
+    """What the ratio, its clip and the mean of the loss are taken over: a whole decision, or a token."""
+    scale: Literal["group", "none"] = "group"
+    """The standard deviation that advantages are divided by."""
+    entropy: NotNegative = 0.0
+    """Weight of a bonus for undecidedness."""
+    questions: PositiveInt = 64
+    """Asked at the end of a trajectory at most; the same of all trajectories of a conversation."""
+    inner_questions: PositiveInt = 16
+    """Asked after decisions made again at most."""
+
+    def length(self, number: int) -> int:
+        """Decisions of a trajectory in a round, counted from 0."""
+        return self.lengths[min(number, self.rounds - 1) * len(self.lengths) // self.rounds]
+
+
 class Log(Section):
     """What a run shows."""
 
@@ -197,20 +236,28 @@ class TrainingConfig(Section):
     sft: Sft | None = None
     grpo: Grpo | None = None
     ppo: Ppo | None = None
+    logo: Logo | None = None
     log: Log = Log()
     checkpoints: Checkpoints = Checkpoints()
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
-        for method in (self.grpo, self.ppo):
-            if method and self.rollout.size % (method.minibatches * method.micro_batch):
+        for method in (self.grpo, self.ppo, self.logo):
+            if method and self.rows_of(method) % (method.minibatches * method.micro_batch):
                 raise ValueError(
-                    f"{self.rollout.size} replies a round do not divide into {method.minibatches} minibatches "
+                    f"{self.rows_of(method)} replies a round do not divide into {method.minibatches} minibatches "
                     f"of micro-batches of {method.micro_batch}"
                 )
+        methods = [method for method in (self.sft, self.grpo, self.ppo) if method]
+        if self.model.gradient_checkpointing and any(method.shared_prefix for method in methods):
+            raise ValueError("shared_prefix keeps what gradient_checkpointing throws away: choose one")
         if self.sft and self.sft.batch % self.sft.micro_batch:
             raise ValueError(f"a batch of {self.sft.batch} does not divide by micro-batches of {self.sft.micro_batch}")
         return self
+
+    def rows_of(self, method: Policy) -> int:
+        """Replies that a round of the method learns from."""
+        return method.rows if isinstance(method, Logo) else self.rollout.size
 
 
 def load(path: Path) -> TrainingConfig:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from app.core import retrieval
-from app.core.agents import answerer, manager
+from app.core.agents import answerer, extractor, manager
 from app.core.agents.answerer import Answer, AnswererOptions
 from app.core.agents.extractor import ExtractorOptions
 from app.core.agents.manager import Decision, ManagerOptions
@@ -25,7 +25,7 @@ from training.banks import TrainingBank, filled, queries, with_embeddings
 from training.data.conversation import Conversation, Question, hanging_on
 from training.policies import Extractor, KnownFacts, Manager, RightManager, right_operations
 from training.simulator.oracle import oracle_bank
-from training.simulator.values import SimulatedConversation
+from training.simulator.values import SimulatedConversation, SimulatedTurn
 
 _NAMESPACE = UUID("6d656d6f-7279-5231-8000-657069736f64")
 
@@ -57,6 +57,23 @@ class ManagerEpisode:
 
 
 @dataclass(frozen=True)
+class ExtractorEpisode:
+    """One turn to read. The bank is the one before it."""
+
+    id: str
+    bank: TrainingBank
+    turn: Turn
+    context: tuple[Turn, ...]
+    prompt: Prompt
+    questions: tuple[Question, ...]
+    """Those that hang on the turn by their evidence, and whose answers are right after it."""
+    heard: tuple[Turn, ...]
+    """All turns up to this one, which is the last."""
+    right: tuple[Fact, ...]
+    """The right facts."""
+
+
+@dataclass(frozen=True)
 class Decided:
     """What a manager's reply made of the bank."""
 
@@ -73,6 +90,17 @@ class AnswerEpisode:
     question: Question
     candidates: tuple[Candidate, ...]
     prompt: Prompt
+
+
+@dataclass(frozen=True)
+class HeardTurn:
+    """What became of a turn."""
+
+    turn: Turn
+    facts: tuple[Fact, ...] = ()
+    plan: Plan | None = None
+    """None where the turn holds no facts, or a model failed."""
+    error: ModelError | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +138,7 @@ async def decided(episode: ManagerEpisode, reply: str, embedder: Embedder) -> De
     bank = episode.bank.copy()
     if decision.outcome is Outcome.MALFORMED:
         return Decided(decision, None, bank)
-    made = plan(decision.operations, episode.facts, episode.shown, episode.turn, _ids(episode.turn))
+    made = plan(decision.operations, episode.facts, episode.shown, episode.turn, ids_of(episode.turn))
     await bank.apply(await with_embeddings(embedder, made.changes))
     return Decided(decision, made, bank)
 
@@ -128,14 +156,14 @@ async def answer_episode(
 
 
 async def manager_episodes(
-    conversation: Conversation, extractor: Extractor, keeper: Manager, embedder: Embedder, rules: Rules
+    conversation: Conversation, reader: Extractor, keeper: Manager, embedder: Embedder, rules: Rules
 ) -> AsyncIterator[ManagerEpisode]:
     """An episode for each turn that holds facts; `keeper` decides what the bank of the next ones is."""
     bank = TrainingBank()
     for place, turn in enumerate(conversation.turns):
         bank.add_turns([turn])
         heard = conversation.turns[: place + 1]
-        facts = await extractor.facts(turn, _context(heard, rules.extractor))
+        facts = await reader.facts(turn, context_of(heard, rules.extractor))
         if not facts:
             continue
         shown = await _shown(bank, facts, turn, embedder, rules.manager)
@@ -147,6 +175,55 @@ async def manager_episodes(
         await bank.apply(await with_embeddings(embedder, made.changes))
 
 
+async def manager_episode(
+    name: str,
+    bank: TrainingBank,
+    facts: tuple[Fact, ...],
+    heard: Sequence[Turn],
+    questions: Iterable[Question],
+    embedder: Embedder,
+    rules: Rules,
+) -> ManagerEpisode:
+    """The episode of the last turn heard, on any bank."""
+    shown = await _shown(bank, facts, heard[-1], embedder, rules.manager)
+    return _episode(name, bank, heard[-1], facts, shown, questions, heard, rules)
+
+
+async def simulated_extractions(
+    conversation: SimulatedConversation, embedder: Embedder, rules: Rules
+) -> AsyncIterator[ExtractorEpisode]:
+    """An episode for each turn, each on the oracle bank, with the right facts."""
+    bank = TrainingBank()
+    whole = conversation.conversation(every_time=True)
+    for place, one in enumerate(conversation.turns, start=1):
+        bank.add_turns([one.turn])
+        context = context_of(whole.turns[:place], rules.extractor)
+        yield ExtractorEpisode(
+            id=f"{conversation.id}/{one.turn.external_id}",
+            bank=bank.copy(),
+            turn=one.turn,
+            context=tuple(context),
+            prompt=extractor.render(one.turn, context, rules.extractor),
+            questions=tuple(q for q in hanging_on(whole, one.turn.id) if q.holds_after(place)),
+            heard=whole.turns[:place],
+            right=tuple(fact.fact for fact in one.facts),
+        )
+        await _remember(bank, conversation, one, embedder)
+
+
+async def _remember(
+    bank: TrainingBank, conversation: SimulatedConversation, one: SimulatedTurn, embedder: Embedder
+) -> None:
+    """Apply to the oracle bank what is right after a turn."""
+    if not one.facts:
+        return
+    everything = await bank.memories()
+    facts = [fact.fact for fact in one.facts]
+    ids = ids_of(one.turn, RightManager(conversation).new_ids(one.turn))
+    made = plan(right_operations(one, everything), facts, everything, one.turn, ids)
+    await bank.apply(await with_embeddings(embedder, made.changes))
+
+
 async def simulated_episodes(
     conversation: SimulatedConversation, embedder: Embedder, rules: Rules
 ) -> AsyncIterator[ManagerEpisode]:
@@ -155,7 +232,6 @@ async def simulated_episodes(
     A right operation whose memory was not found for its fact cannot be said; its turn is left out.
     """
     bank = TrainingBank()
-    keeper = RightManager(conversation)
     whole = conversation.conversation(every_time=True)
     for place, one in enumerate(conversation.turns, start=1):
         bank.add_turns([one.turn])
@@ -168,9 +244,7 @@ async def simulated_episodes(
         if all(operation.memory != 0 for operation in right):
             heard = whole.turns[:place]
             yield _episode(conversation.id, bank.copy(), one.turn, facts, shown, asked, heard, rules, right)
-        everything = await bank.memories()
-        made = plan(right_operations(one, everything), facts, everything, one.turn, _new_ids(keeper, one.turn))
-        await bank.apply(await with_embeddings(embedder, made.changes))
+        await _remember(bank, conversation, one, embedder)
 
 
 async def oracle_answer_episodes(
@@ -183,9 +257,37 @@ async def oracle_answer_episodes(
         yield await answer_episode(bank, question, embedder, options)
 
 
+async def hear(
+    bank: TrainingBank,
+    conversation: Conversation,
+    reader: Extractor,
+    keeper: Manager,
+    embedder: Embedder,
+    rules: Rules,
+) -> AsyncIterator[HeardTurn]:
+    """Hear a conversation into the bank, turn by turn; as in the service, a turn whose model failed changes nothing."""
+    for place, turn in enumerate(conversation.turns):
+        bank.add_turns([turn])
+        facts: tuple[Fact, ...] = ()
+        try:
+            facts = await reader.facts(turn, context_of(conversation.turns[: place + 1], rules.extractor))
+            if not facts:
+                yield HeardTurn(turn)
+                continue
+            shown = await _shown(bank, facts, turn, embedder, rules.manager)
+            operations = await keeper.decide(facts, shown, turn)
+            made = plan(operations, facts, shown, turn, _new_ids(keeper, turn))
+            changes = await with_embeddings(embedder, made.changes)
+        except ModelError as error:
+            yield HeardTurn(turn, facts, error=error)
+            continue
+        await bank.apply(changes)
+        yield HeardTurn(turn, facts, made)
+
+
 async def play(
     conversation: Conversation,
-    extractor: Extractor,
+    reader: Extractor,
     keeper: Manager,
     agent: FrozenAnswerer,
     embedder: Embedder,
@@ -193,14 +295,11 @@ async def play(
 ) -> Played:
     """Hear a whole conversation, and ask its questions at the end."""
     bank, plans = TrainingBank(), []
-    for place, turn in enumerate(conversation.turns):
-        bank.add_turns([turn])
-        facts = await extractor.facts(turn, _context(conversation.turns[: place + 1], rules.extractor))
-        if facts:
-            shown = await _shown(bank, facts, turn, embedder, rules.manager)
-            operations = await keeper.decide(facts, shown, turn)
-            plans.append(plan(operations, facts, shown, turn, _new_ids(keeper, turn)))
-            await bank.apply(await with_embeddings(embedder, plans[-1].changes))
+    async for heard in hear(bank, conversation, reader, keeper, embedder, rules):
+        if heard.error:
+            raise heard.error
+        if heard.plan:
+            plans.append(heard.plan)
     answers = {question.id: await agent.answer(bank, question) for question in conversation.questions}
     return Played(bank, tuple(plans), answers)
 
@@ -241,16 +340,17 @@ async def _shown(
     return manager.shown(await retrieval.related(bank, asked, options.related, turn.speaker), options)
 
 
-def _context(heard: Sequence[Turn], options: ExtractorOptions) -> Sequence[Turn]:
+def context_of(heard: Sequence[Turn], options: ExtractorOptions) -> Sequence[Turn]:
+    """What is shown before the last of the turns heard."""
     earlier = heard[:-1]
     return earlier[-options.context_turns :] if options.context_turns else ()
 
 
-def _ids(turn: Turn, first: Sequence[UUID] = ()) -> Callable[[], UUID]:
+def ids_of(turn: Turn, first: Sequence[UUID] = ()) -> Callable[[], UUID]:
     """Ids for a turn's new memories, the same in every rollout; those given come first."""
     given, count = iter(first), iter(range(1_000_000))
     return lambda: next(given, None) or uuid5(_NAMESPACE, f"{turn.id}/{next(count)}")
 
 
 def _new_ids(keeper: Manager, turn: Turn) -> Callable[[], UUID]:
-    return _ids(turn, keeper.new_ids(turn) if isinstance(keeper, RightManager) else ())
+    return ids_of(turn, keeper.new_ids(turn) if isinstance(keeper, RightManager) else ())

@@ -41,17 +41,21 @@ def policy(config: Model) -> Any:
     return peft.PeftModel.from_pretrained(model, str(config.start_adapter), is_trainable=True)
 
 
-def new_adapter(config: Model) -> peft.LoraConfig | None:
-    return _lora(config.lora, "CAUSAL_LM") if config.lora else None
+def new_adapter(config: Model, model: Any) -> peft.LoraConfig | None:
+    return _lora(config.lora, "CAUSAL_LM", model) if config.lora else None
 
 
-def _lora(config: Lora, kind: str) -> peft.LoraConfig:
+def _lora(config: Lora, kind: str, model: Any) -> peft.LoraConfig:
     modules = config.modules if isinstance(config.modules, str) else list(config.modules)
+    layers = range(config.first_layer, model.config.get_text_config().num_hidden_layers)
+    if not layers:
+        raise UnfitConfiguration(f"The model has no block {config.first_layer} that an adapter could begin with.")
     return peft.LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=modules,
+        layers_to_transform=list(layers) if config.first_layer else None,
         task_type=kind,
     )
 
@@ -70,7 +74,9 @@ class Critic(nn.Module):
             backbone.gradient_checkpointing_enable()
             backbone.enable_input_require_grads()
         lora = config.lora or (Lora() if config.start_adapter else None)
-        self.backbone: Any = peft.get_peft_model(backbone, _lora(lora, "FEATURE_EXTRACTION")) if lora else backbone
+        self.backbone: Any = (
+            peft.get_peft_model(backbone, _lora(lora, "FEATURE_EXTRACTION", backbone)) if lora else backbone
+        )
         self.head = nn.Linear(size, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

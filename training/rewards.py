@@ -12,13 +12,15 @@ from statistics import fmean
 
 from app.core import scoring
 from app.core.agents.answerer import Answer
+from app.core.agents.extractor import Extraction
 from app.core.changes import Plan
 from app.core.lexical import tokens
 from app.core.operations import Operation, OperationKind
 from app.core.trace import Outcome
 from app.core.values import Value
+from training.banks import TrainingBank
 from training.data.conversation import Question
-from training.episode import AnswerEpisode, Decided, ManagerEpisode
+from training.episode import AnswerEpisode, Decided, ExtractorEpisode, ManagerEpisode
 
 FREE_GROWTH = 0.7
 """A bank may hold this share of the words that it was told before it costs (Memory-R2, its public reward)."""
@@ -37,6 +39,8 @@ class Term(StrEnum):
     """A price, so its weight is negative: the words of the bank beyond `FREE_GROWTH` of those heard, as their share."""
     OPERATION_MATCH = "operation_match"
     """How far the operations are the right ones, where these are known."""
+    FACT_MATCH = "fact_match"
+    """How far the facts are the right ones, where these are known."""
 
 
 class RewardConfig(Value):
@@ -67,7 +71,7 @@ async def manager_reward(
     """What a decision is worth; `answers` are the frozen agent's to the episode's questions, in their order.
 
     Raises ValueError where a weighted term has nothing to stand on: no question hangs on the turn, or the right
-    operations are not known.
+    operations are not known; and for a term that a decision does not have.
     """
     texts = [memory.text for memory in await decided.bank.memories()]
     heard = [turn.text for turn in episode.heard]
@@ -78,7 +82,7 @@ async def manager_reward(
         Term.BANK_GROWTH: lambda: bank_growth(texts, heard),
         Term.OPERATION_MATCH: lambda: operation_match(decided.decision.operations, _right(episode)),
     }
-    return composed({term: makers[term]() for term in config.weights}, config)
+    return _made("a decision", makers, config)
 
 
 def answerer_reward(episode: AnswerEpisode, answer: Answer, config: RewardConfig) -> Reward:
@@ -88,8 +92,35 @@ def answerer_reward(episode: AnswerEpisode, answer: Answer, config: RewardConfig
         Term.TOKEN_F1: lambda: answer_score(scoring.mem0_f1, episode.question, answer),
         Term.VALIDITY: lambda: float(answer.outcome is not Outcome.MALFORMED),
     }
+    return _made("an answer", makers, config)
+
+
+async def extractor_reward(
+    episode: ExtractorEpisode,
+    read: Extraction,
+    bank: TrainingBank,
+    answers: Sequence[Answer | None],
+    config: RewardConfig,
+) -> Reward:
+    """What the facts of a turn are worth, once they are in the bank; `answers` as in `manager_reward`.
+
+    Raises ValueError where no question hangs on the turn and a term needs one, and for a term of the manager's.
+    """
+    texts = [memory.text for memory in await bank.memories()]
+    heard = [turn.text for turn in episode.heard]
+    makers: dict[Term, Callable[[], float | None]] = {
+        Term.EXACT_MATCH: lambda: answers_score(scoring.exact_match, episode.questions, answers),
+        Term.TOKEN_F1: lambda: answers_score(scoring.mem0_f1, episode.questions, answers),
+        Term.VALIDITY: lambda: extraction_validity(read),
+        Term.BANK_GROWTH: lambda: bank_growth(texts, heard),
+        Term.FACT_MATCH: lambda: fact_match([fact.text for fact in read.facts], [f.text for f in episode.right]),
+    }
+    return _made("an extraction", makers, config)
+
+
+def _made(what: str, makers: Mapping[Term, Callable[[], float | None]], config: RewardConfig) -> Reward:
     if foreign := [term.value for term in config.weights if term not in makers]:
-        raise ValueError(f"an answer has no {', '.join(foreign)}")
+        raise ValueError(f"{what} has no {', '.join(foreign)}")
     return composed({term: makers[term]() for term in config.weights}, config)
 
 
@@ -139,6 +170,26 @@ def plan_validity(plan: Plan | None) -> float:
     decided = [line for line in plan.log if not line.fallback]
     asked = len(decided) + len(forgotten)
     return 1.0 - (refused + len(forgotten)) / asked if asked else 1.0
+
+
+def extraction_validity(read: Extraction) -> float:
+    """The share of the facts that stood up to the checks; 1 for none, 0 for a reply that could not be read."""
+    if read.outcome is Outcome.MALFORMED:
+        return 0.0
+    said = len(read.facts) + len(read.rejected)
+    return len(read.facts) / said if said else 1.0
+
+
+def fact_match(facts: Sequence[str], right: Sequence[str]) -> float:
+    """The harmonic mean of how well the facts are right and of how well the right ones are there, each by its best F1.
+
+    1 where there are none and should be none, 0 where only one side has some.
+    """
+    if not facts or not right:
+        return float(not facts and not right)
+    precision = fmean(max(scoring.mem0_f1(fact, one) for one in right) for fact in facts)
+    recall = fmean(max(scoring.mem0_f1(fact, one) for fact in facts) for one in right)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def bank_growth(memories: Iterable[str], heard: Iterable[str]) -> float:

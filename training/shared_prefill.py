@@ -1,4 +1,4 @@
-"""Reads a prompt once for all its replies: sampling as transformers does it, on keys and values that are copied."""
+"""Reads what sequences have in common once, in sampling and in the passes of a loss, on copies of keys and values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+
+SHORTEST_PREFIX = 32
+"""Tokens in common below which a second pass costs more than it saves."""
 
 
 @contextmanager
@@ -49,3 +52,54 @@ def _read_once(model: Any, ids: Tensor, mask: Tensor) -> DynamicCache:
     base.train(was_training)
     cache.batch_select_indices(place)
     return cache
+
+
+def share_prefix(model: Any) -> None:
+    """From now on, what all sequences of a batch begin with goes through the model once; the result is the same.
+
+    For the passes of a loss: prompts of one role have their constant part in common, replies to one prompt all of it.
+    """
+    inner = (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
+    original = inner.forward
+
+    def forward(input_ids: Tensor, attention_mask: Tensor | None = None, **options: Any) -> Any:
+        shared = 0 if options.get("use_cache") or options.get("past_key_values") else _common_columns(input_ids)
+        if len(input_ids) == 1 or shared < SHORTEST_PREFIX:
+            return original(input_ids=input_ids, attention_mask=attention_mask, **options)
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        if not bool((mask[:, :shared] == mask[:1, :shared]).all()):
+            return original(input_ids=input_ids, attention_mask=attention_mask, **options)
+        return _in_two_passes(original, input_ids, mask, shared, options)
+
+    inner.forward = forward
+
+
+def _in_two_passes(original: Any, ids: Tensor, mask: Tensor, shared: int, options: dict[str, Any]) -> Any:
+    positions = options.pop("position_ids", None)
+    if positions is None:
+        positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+    options = {name: value for name, value in options.items() if name not in ("past_key_values", "use_cache")}
+    options["use_cache"] = True
+    first = original(
+        input_ids=ids[:1, :shared], attention_mask=mask[:1, :shared], position_ids=positions[:1, :shared], **options
+    )
+    cache = first.past_key_values
+    cache.batch_repeat_interleave(len(ids))
+    rest = original(
+        input_ids=ids[:, shared:],
+        attention_mask=mask,
+        position_ids=positions[:, shared:],
+        past_key_values=cache,
+        **options,
+    )
+    prefix = first.last_hidden_state.expand(len(ids), -1, -1)
+    rest.last_hidden_state = torch.cat([prefix, rest.last_hidden_state], dim=1)
+    rest.past_key_values = None
+    return rest
+
+
+def _common_columns(ids: Tensor) -> int:
+    """So many first columns are alike in all rows; at least one column is left over."""
+    differs = (ids != ids[:1]).any(dim=0).nonzero()
+    first = int(differs[0]) if len(differs) else ids.shape[1]
+    return min(first, ids.shape[1] - 1)

@@ -17,10 +17,12 @@ from transformers import PrinterCallback, ProgressCallback, set_seed
 from trl import GRPOConfig, SFTConfig, SFTTrainer
 
 from training import models, run_folder
-from training.config import Grpo, Policy, Ppo, Sft, TrainingConfig, Updates, Vllm
-from training.engine import Row, Stop, Task, Trained, UnfitConfiguration, never
+from training.config import Grpo, Logo, Policy, Ppo, Rollout, Sft, TrainingConfig, Updates, Vllm
+from training.engine import Row, Stop, Task, Trained, TrajectoryTask, UnfitConfiguration, never
 from training.metrics_log import FILE, MetricsLog
+from training.shared_prefill import share_prefix
 from training.trl_callbacks import Rounds
+from training.trl_logo import LogoTrainer
 from training.trl_ppo import PpoTrainer
 from training.trl_quiet import Local, quiet
 from training.trl_rollouts import RolloutTrainer, reward_function, score_reply_tokens_alone
@@ -52,6 +54,24 @@ class TrlTrainer:
         if config.ppo is None:
             raise UnfitConfiguration("The configuration has no section ppo.")
         return _learn_from_rewards(config, config.ppo, "ppo", task, out_dir, resume, stop)
+
+    def logo(
+        self,
+        config: TrainingConfig,
+        task: TrajectoryTask[Any],
+        out_dir: Path,
+        *,
+        resume: bool = False,
+        stop: Stop = never,
+    ) -> Trained:
+        if config.logo is None:
+            raise UnfitConfiguration("The configuration has no section logo.")
+        refuse_what_cannot_run(config.rollout.vllm)
+        _refuse_processes_that_wait_for_each_other(config.rollout)
+        checkpoint = _checkpoint(config, "logo", out_dir, resume)
+        with quiet():
+            trainer = _logo_trainer(config, config.logo, task, out_dir)
+            return _run(trainer, config, config.logo, config.logo.updates_per_round, out_dir, checkpoint, stop)
 
 
 def _learn_from_rewards(
@@ -157,12 +177,15 @@ def _sft_trainer(config: TrainingConfig, sft: Sft, task: Task, out_dir: Path) ->
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    model = models.policy(config.model)
+    if sft.shared_prefix:
+        share_prefix(model)
     return _SftTrainer(
-        model=models.policy(config.model),
+        model=model,
         args=arguments,
         train_dataset=data,
         processing_class=reader,
-        peft_config=models.new_adapter(config.model),
+        peft_config=models.new_adapter(config.model, model),
     )
 
 
@@ -182,14 +205,17 @@ def _policy_trainer(config: TrainingConfig, method: Policy, task: Task, out_dir:
     data = Dataset.from_list([{"prompt": models.as_chat(rows[place], marks), "row": place} for place in order])
     score_reply_tokens_alone()
     arguments = GRPOConfig(**_policy_arguments(config, method, out_dir))
+    model = models.policy(config.model)
+    if method.shared_prefix:
+        share_prefix(model)
     options: dict[str, Any] = {
         "rows": rows,
         "share_prefill": rollout.shared_prefill and rollout.vllm is None,
-        "model": models.policy(config.model),
+        "model": model,
         "args": arguments,
         "train_dataset": data,
         "processing_class": reader,
-        "peft_config": models.new_adapter(config.model),
+        "peft_config": models.new_adapter(config.model, model),
         "reward_funcs": reward_function(task, rows, reader, rollout.reward_concurrency),
     }
     if isinstance(method, Ppo):
@@ -197,6 +223,37 @@ def _policy_trainer(config: TrainingConfig, method: Policy, task: Task, out_dir:
             raise UnfitConfiguration("PPO keeps the critic whole on each device; it runs without FSDP and DeepSpeed.")
         return PpoTrainer(critic=models.Critic(config.model), ppo=method, **options)
     return RolloutTrainer(**options)
+
+
+def _logo_trainer(config: TrainingConfig, logo: Logo, task: TrajectoryTask[Any], out_dir: Path) -> LogoTrainer:
+    set_seed(config.seed)
+    score_reply_tokens_alone()
+    arguments = GRPOConfig(**_policy_arguments(config, logo, out_dir))
+    if _processes().num_processes > 1 and (arguments.fsdp or arguments.deepspeed):
+        raise UnfitConfiguration("LoGo samples on each process for itself; it runs without FSDP and DeepSpeed.")
+    model = models.policy(config.model)
+    if logo.shared_prefix:
+        share_prefix(model)
+    return LogoTrainer(
+        task=task,
+        config=config,
+        share_prefill=config.rollout.shared_prefill and config.rollout.vllm is None,
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list([{"prompt": str(number)} for number in range(logo.rounds)]),
+        processing_class=models.tokenizer(config.model),
+        peft_config=models.new_adapter(config.model, model),
+    )
+
+
+def _refuse_processes_that_wait_for_each_other(rollout: Rollout) -> None:
+    """Trajectories differ in length, so that processes do not sample equally often."""
+    processes = _processes().num_processes
+    if rollout.prompts % processes:
+        raise UnfitConfiguration(f"{rollout.prompts} conversations a round do not divide by {processes} processes.")
+    vllm = rollout.vllm
+    if processes > 1 and vllm and (vllm.mode == "server" or vllm.tensor_parallel > 1):
+        raise UnfitConfiguration("LoGo on several processes needs a vLLM of its own for each: colocate, one GPU each.")
 
 
 def _short_enough(config: TrainingConfig, rows: Sequence[Row], lengths: Sequence[int], most: int) -> list[int]:
@@ -216,18 +273,19 @@ def _processes() -> PartialState:
 
 
 def _policy_arguments(config: TrainingConfig, method: Policy, out_dir: Path) -> dict[str, Any]:
-    rollout, processes = config.rollout, _processes().num_processes
-    per_pass, rest = divmod(rollout.size, method.micro_batch * processes)
+    rollout, processes, size = config.rollout, _processes().num_processes, config.rows_of(method)
+    per_pass, rest = divmod(size, method.micro_batch * processes)
     if rest or per_pass % method.minibatches:
         raise UnfitConfiguration(
-            f"{rollout.size} replies do not divide into {method.minibatches} minibatches on {processes} processes "
+            f"{size} replies do not divide into {method.minibatches} minibatches on {processes} processes "
             f"with micro-batches of {method.micro_batch}."
         )
     arguments = _common(config, method, out_dir, method.updates_per_round) | {
         "gradient_accumulation_steps": per_pass // method.minibatches,
         "steps_per_generation": per_pass,
         "max_steps": method.rounds * method.updates_per_round,
-        "num_generations": rollout.replies,
+        # A round of LoGo is one row of its data set.
+        "num_generations": size if isinstance(method, Logo) else rollout.replies,
         "num_iterations": method.passes,
         "max_completion_length": rollout.max_reply_tokens,
         "temperature": rollout.temperature,
@@ -241,6 +299,13 @@ def _policy_arguments(config: TrainingConfig, method: Policy, out_dir: Path) -> 
         "scale_rewards": method.scale if isinstance(method, Grpo) else "none",
         "shuffle_dataset": False,
     }
+    if isinstance(method, Logo):
+        turn = method.level == "turn"
+        arguments |= {
+            "loss_type": "grpo" if turn else "dapo",
+            "importance_sampling_level": "sequence" if turn else "token",
+            "entropy_coef": method.entropy,
+        }
     return arguments | (_vllm_arguments(rollout.vllm) if rollout.vllm else {})
 
 
