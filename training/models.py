@@ -47,6 +47,8 @@ def new_adapter(config: Model, model: Any) -> peft.LoraConfig | None:
 
 def _lora(config: Lora, kind: str, model: Any) -> peft.LoraConfig:
     modules = config.modules if isinstance(config.modules, str) else list(config.modules)
+    if config.first_layer and modules == "all-linear":
+        modules = _linear_layers(model)
     layers = range(config.first_layer, model.config.get_text_config().num_hidden_layers)
     if not layers:
         raise UnfitConfiguration(f"The model has no block {config.first_layer} that an adapter could begin with.")
@@ -58,6 +60,12 @@ def _lora(config: Lora, kind: str, model: Any) -> peft.LoraConfig:
         layers_to_transform=list(layers) if config.first_layer else None,
         task_type=kind,
     )
+
+
+def _linear_layers(model: nn.Module) -> list[str]:
+    """The names of the linear layers, but for the LM head: PEFT takes a choice of blocks beside names alone."""
+    linear = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    return sorted(linear - {"lm_head"})
 
 
 class Critic(nn.Module):

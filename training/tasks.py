@@ -158,15 +158,18 @@ def answerer_lesson(rows: Sequence[Row], config: RewardConfig) -> Lesson:
 async def extractor_rows(
     conversations: Iterable[SimulatedConversation], embedder: Embedder, rules: Rules, seed: int, silent: float = 0.5
 ) -> AsyncIterator[Row]:
-    """A row for each turn that holds facts, and for a share of those that hold none, with the right facts."""
+    """A row for each turn that holds facts, and for a share of those that hold none, with the right facts.
+
+    A turn that cannot be understood from the earlier turns that are shown with it is left out.
+    """
     for conversation in conversations:
         chance = Random(f"{seed}/{conversation.id}")
-        right = {one.turn.id: one for one in conversation.turns}
+        said = {one.turn.id: one for one in conversation.turns}
         async for episode in simulated_extractions(conversation, embedder, rules):
-            if episode.right or chance.random() < silent:
-                yield Row(
-                    episode.id, episode.prompt.messages, extractor_reply(right[episode.turn.id]), {EPISODE: episode}
-                )
+            reply = extractor_reply(said[episode.turn.id])
+            is_wanted = episode.right or chance.random() < silent
+            if is_wanted and extractor.parse(reply, episode.turn, episode.context).facts == episode.right:
+                yield Row(episode.id, episode.prompt.messages, reply, {EPISODE: episode})
 
 
 def extractor_reply(one: SimulatedTurn) -> str:

@@ -1,0 +1,193 @@
+"""The three roles' lessons: what is right is read as right by the service's parsers, and earns the most."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import jsonschema_rs
+import pytest
+
+from app.core.agents import answerer, extractor, manager
+from app.core.agents.answerer import AnswererOptions
+from app.core.agents.extractor import Extraction, ExtractorOptions
+from app.core.agents.manager import ManagerOptions
+from app.core.errors import ModelUnreachable
+from app.core.trace import Outcome
+from app.core.values import Completion, Fact, Prompt, RejectedFact
+from tests.fixtures.banks import make_candidates, make_turn
+from tests.fixtures.doubles import HashEmbedder
+from training import rewards, tasks
+from training.banks import CachedEmbedder
+from training.data.conversation import Question
+from training.engine import Row
+from training.episode import AnswerEpisode, FrozenAnswerer, Rules
+from training.rewards import RewardConfig, Term
+from training.simulator import world
+from training.simulator.pools import Split
+
+EMBEDDER = CachedEmbedder(HashEmbedder())
+RULES = Rules(
+    extractor=ExtractorOptions(context_turns=1, max_facts=3),
+    manager=ManagerOptions(related=6, max_shown=10, reasoning=False),
+    answerer=AnswererOptions(attach_sources=False),
+)
+CONVERSATIONS = [world.simulate(split, 5, 0) for split in Split]
+T = TypeVar("T")
+
+
+async def listed(items: AsyncIterator[T]) -> list[T]:
+    return [item async for item in items]
+
+
+class Says:
+    """A model that always says one thing, or is away."""
+
+    policy = "says"
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        if self._text is None:
+            raise ModelUnreachable("away")
+        return Completion(text=self._text, policy=self.policy, seconds=0.0)
+
+
+def agent(text: str | None) -> FrozenAnswerer:
+    return FrozenAnswerer(Says(text), EMBEDDER, RULES.answerer)
+
+
+def config(**weights: float) -> RewardConfig:
+    return RewardConfig(weights={Term(name): weight for name, weight in weights.items()})
+
+
+async def earned(lesson: tasks.Lesson, row: Row, reply: str | None = None) -> float:
+    reward = await lesson.reward(row.target or "" if reply is None else reply, row)
+    assert reward is not None
+    return reward.total
+
+
+async def test_the_right_operations_are_the_managers_target() -> None:
+    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES))
+    lesson = tasks.manager_lesson(rows, agent(None), EMBEDDER, config(operation_match=1.0, validity=1.0))
+    for row in rows:
+        one = row.columns[tasks.EPISODE]
+        _check_form(one.prompt, row)
+        assert manager.parse(row.target or "", len(one.facts), len(one.shown)).operations == one.right
+    answered = [row for row in rows if not row.columns[tasks.EPISODE].questions]
+    assert [await earned(lesson, row) for row in answered] == [2.0] * len(answered)
+    assert await earned(lesson, answered[0], "ADD") == 0.0
+
+
+async def test_a_manager_is_not_scored_where_the_frozen_agent_is_away() -> None:
+    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES))
+    asked = next(row for row in rows if row.columns[tasks.EPISODE].questions)
+    answer = asked.columns[tasks.EPISODE].questions[0].answer
+    there = tasks.manager_lesson(rows, agent(f'{{"memories":[],"answer":"{answer}"}}'), EMBEDDER, config(token_f1=1.0))
+    away = tasks.manager_lesson(rows, agent(None), EMBEDDER, config(token_f1=1.0))
+    assert await earned(there, asked) > 0
+    assert await away.reward(asked.target or "", asked) is None
+
+
+async def test_without_a_target_where_reasoning_is_asked_for() -> None:
+    rules = RULES.model_copy(update={"manager": ManagerOptions()})
+    rows = await listed(tasks.manager_rows(CONVERSATIONS[:1], EMBEDDER, rules))
+    assert rows
+    assert all(row.target is None for row in rows)
+
+
+async def test_the_right_facts_are_the_extractors_target() -> None:
+    rows = await listed(tasks.extractor_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1, silent=0.5))
+    lesson = tasks.extractor_lesson(rows, agent(None), EMBEDDER, config(fact_match=1.0, validity=1.0))
+    for row in rows:
+        one = row.columns[tasks.EPISODE]
+        _check_form(one.prompt, row)
+        assert extractor.parse(row.target or "", one.turn, one.context).facts == one.right
+        if not one.questions:
+            assert await earned(lesson, row) == 2.0
+    silent = [row for row in rows if not row.columns[tasks.EPISODE].right]
+    turns = sum(not turn.facts for one in CONVERSATIONS for turn in one.turns)
+    assert 0.3 * turns < len(silent) < 0.7 * turns
+    assert await earned(lesson, silent[0], "nothing") == 0.0 + 1.0
+
+
+async def test_a_fact_that_was_read_can_be_answered_from() -> None:
+    rows = await listed(tasks.extractor_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1))
+    row = next(row for row in rows if any(q.answer for q in row.columns[tasks.EPISODE].questions))
+    question = row.columns[tasks.EPISODE].questions[0]
+    answering = agent(f'{{"memories":[],"answer":"{question.answer}"}}')
+    lesson = tasks.extractor_lesson(rows, answering, EMBEDDER, config(token_f1=1.0))
+    assert await earned(lesson, row) > 0
+    assert await tasks.extractor_lesson(rows, agent(None), EMBEDDER, config(token_f1=1.0)).reward("{}", row) is None
+
+
+async def test_the_gold_answer_is_the_answerers_target() -> None:
+    rows = await listed(tasks.answerer_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1))
+    lesson = tasks.answerer_lesson(rows, config(exact_match=1.0, validity=1.0))
+    outcomes = set()
+    for row in rows:
+        one = row.columns[tasks.EPISODE]
+        _check_form(one.prompt, row)
+        given = answerer.parse(row.target or "", len(one.candidates))
+        assert (given.text or "") == one.question.answer
+        chosen = {turn for n in given.distilled for turn in one.candidates[n - 1].memory.sources}
+        assert given.text is None or set(one.question.evidence) <= chosen
+        assert await earned(lesson, row) == 2.0
+        outcomes.add(given.outcome)
+    assert outcomes == {Outcome.ANSWERED, Outcome.ABSTAINED}
+
+
+def _check_form(prompt: Prompt, row: Row) -> None:
+    assert row.prompt == prompt.messages
+    assert jsonschema_rs.is_valid(dict(prompt.reply_schema), json.loads(row.target or ""))
+    assert ": " not in (row.target or "").split('"text"')[0].split('"what"')[0]
+
+
+def _asked(evidence: tuple[Any, ...], *texts: str) -> AnswerEpisode:
+    question = Question(
+        id="q", text="Where does Alice live?", answer="Oslo", category="home?current", evidence=evidence
+    )
+    found = [
+        one.model_copy(update={"memory": one.memory.model_copy(update={"sources": evidence[:1]})})
+        for one in make_candidates(*texts)
+    ]
+    return AnswerEpisode(question, tuple(found), answerer.render(question.text, found, {}, RULES.answerer))
+
+
+def test_of_two_facts_of_one_turn_the_one_that_speaks_of_the_question_is_chosen() -> None:
+    asked = _asked((uuid4(),), "Alice drives a Fiat.", "Alice lives in Oslo.")
+    assert tasks.right_answer(asked, 3) == '{"memories":[2],"answer":" Oslo"}'
+
+
+@pytest.mark.parametrize(("turns", "most"), [(2, 3), (1, 0)])
+def test_no_reply_is_right_where_evidence_is_missing_or_too_much(turns: int, most: int) -> None:
+    assert tasks.right_answer(_asked(tuple(uuid4() for _ in range(turns)), "Alice lives in Oslo."), most) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "right", "match"),
+    [
+        ([], [], 1.0),
+        (["Alice sings."], [], 0.0),
+        ([], ["Alice sings."], 0.0),
+        (["Alice sings."], ["Alice sings."], 1.0),
+        # Precision (1 + 0) / 2, recall 1: 2 * 0.5 / 1.5.
+        (["Alice sings.", "Bob runs fast."], ["Alice sings."], 2 / 3),
+        # Words {alice, sings} and {alice, dances}: F1 1/2 both ways.
+        (["Alice sings."], ["Alice dances."], 0.5),
+    ],
+)
+def test_how_far_facts_are_right(facts: list[str], right: list[str], match: float) -> None:
+    assert rewards.fact_match(facts, right) == pytest.approx(match)
+
+
+def test_how_many_facts_stand_up() -> None:
+    refused = RejectedFact(text="Bob sings.", reason="no")
+    half = Extraction(outcome=Outcome.FACTS, facts=(Fact(text="Alice sings."),), rejected=(refused,))
+    assert rewards.extraction_validity(half) == 0.5
+    assert rewards.extraction_validity(Extraction(outcome=Outcome.NOTHING)) == 1.0
+    assert rewards.extraction_validity(Extraction(outcome=Outcome.MALFORMED)) == 0.0
+    assert make_turn("x").text == "x"
