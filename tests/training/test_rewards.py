@@ -175,7 +175,7 @@ async def test_a_managers_reward_has_every_term() -> None:
     embedder = CachedEmbedder(HashEmbedder())
     simulated = world.simulate(Split.TRAIN, 5, 0)
     found = [one async for one in episode.simulated_episodes(simulated, embedder, Rules()) if one.questions]
-    config = RewardConfig(weights=dict.fromkeys(Term, 1.0))
+    config = RewardConfig(weights={term: 1.0 for term in Term if term is not Term.FACT_MATCH})
     one = found[0]
     assert one.right == right_operations(_simulated(simulated, one), one.shown)
     reply = '{"reasoning":"new",' + ",".join(f'"f{n}":[{{"op":"ADD"}}]' for n in range(1, len(one.facts) + 1)) + "}"
@@ -194,6 +194,8 @@ async def test_a_managers_reward_has_every_term() -> None:
     unknown = episode.ManagerEpisode(**(vars(one) | {"right": None}))
     with pytest.raises(ValueError, match="not known"):
         await rewards.manager_reward(unknown, done, gold, config)
+    with pytest.raises(ValueError, match="no fact_match"):
+        await rewards.manager_reward(one, done, gold, RewardConfig(weights={Term.FACT_MATCH: 1.0}))
 
 
 def _simulated(conversation: SimulatedConversation, one: episode.ManagerEpisode) -> SimulatedTurn:

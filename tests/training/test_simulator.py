@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from datetime import timedelta
+from functools import cache
 from itertools import combinations, islice
 from pathlib import Path
 from random import Random
@@ -29,15 +31,20 @@ from app.core.values import Memory
 from tests.fixtures.banks import MONDAY
 from training.data.conversation import Question
 from training.policies import right_operations
-from training.simulator import __main__, pools, storage, when, wording, world
+from training.simulator import __main__, doings, pools, storage, when, wording, world
 from training.simulator.oracle import apply_right, oracle_bank
-from training.simulator.pools import POOLS, PROPER, Split
+from training.simulator.pools import FRAMES, POOLS, PROPER, Split
 from training.simulator.values import SimulatedConversation
 
 CONVERSATIONS = {split: list(islice(world.conversations(split, 11), 6)) for split in Split}
 EVERY = [conversation for made in CONVERSATIONS.values() for conversation in made]
 ids = pytest.mark.parametrize("conversation", EVERY, ids=lambda conversation: conversation.id)
 splits = pytest.mark.parametrize("split", Split)
+
+
+@cache
+def many(split: Split) -> tuple[SimulatedConversation, ...]:
+    return (*CONVERSATIONS[split], *islice(world.conversations(split, 12), 14))
 
 
 @ids
@@ -49,7 +56,7 @@ def test_the_extractor_would_pass_every_right_fact(conversation: SimulatedConver
         read = extractor.parse(reply, one.turn, turns[max(0, place - options.context_turns) : place])
         assert not read.rejected
         assert [fact.text for fact in read.facts] == [fact.text for fact in one.facts]
-        assert all(len(fact.what) <= options.max_fact_characters for fact in one.facts)
+        assert all(len(fact.text) <= options.max_fact_characters for fact in one.facts)
 
 
 @ids
@@ -179,7 +186,7 @@ def test_turns_are_in_order_and_ids_are_distinct(conversation: SimulatedConversa
 
 @splits
 def test_every_way_to_tell_a_fact_is_used(split: Split) -> None:
-    made = [*CONVERSATIONS[split], *islice(world.conversations(split, 12), 36)]
+    made = [*many(split), *islice(world.conversations(split, 13, world.WorldOptions(doings=2)), 40)]
     told = " ".join(fact.what for one in made for turn in one.turns for fact in turn.facts)
     unused = []
     for key in wording.keys(split):
@@ -198,14 +205,16 @@ def _fixed_pieces(form: str) -> list[str]:
 
 @splits
 def test_all_operations_and_kinds_of_question_occur(split: Split) -> None:
-    operations = Counter(o.kind for c in CONVERSATIONS[split] for one in c.turns for o in one.operations)
+    made = many(split)
+    operations = Counter(o.kind for c in made for one in c.turns for o in one.operations)
     total = operations.total()
-    assert all(operations[kind] > 0.03 * total for kind in OperationKind)
-    kinds = {q.category.split("?")[1] for c in CONVERSATIONS[split] for q in c.questions}
-    assert kinds == {
-        "list", "count", "date", "which", "still", "yes", "current", "previous", "person", "untold"
+    assert all(operations[kind] > 0.02 * total for kind in OperationKind)
+    kinds = {q.category.split("?")[1] for c in made for q in c.questions}
+    assert kinds - {"plan_where"} == {
+        "list", "count", "date", "which", "still", "yes", "current", "previous", "person", "untold",
+        "what", "who", "where", "feeling", "several", "planned", "plan_who",
     }  # fmt: skip
-    silent = [not one.facts for c in CONVERSATIONS[split] for one in c.turns]
+    silent = [not one.facts for c in made for one in c.turns]
     assert 0.3 < sum(silent) / len(silent) < 0.7
 
 
@@ -224,13 +233,87 @@ def test_splits_share_no_phrasing() -> None:
     lines = {split: [line for key in wording.keys(split) for line in wording.lines(split, key)] for split in Split}
     said = {split: {line.say for line in lines[split]} for split in Split}
     # What a deed's fact says is the deed itself, and those are other ones in each split.
-    facts = {split: {line.what for line in lines[split] if not line.what.startswith("{did}")} - {""} for split in Split}
+    worded = {split: [line for line in lines[split] if _fixed_pieces(line.what)] for split in Split}
+    facts = {split: {line.what for line in worded[split] if not line.what.startswith("{did}")} for split in Split}
     kept = {split: {line.kept for line in lines[split]} - {""} for split in Split}
     for one, other in combinations(Split, 2):
         assert not said[one] & said[other]
         assert not facts[one] & facts[other]
         assert not kept[one] & kept[other]
         assert set(wording.keys(one)) == set(wording.keys(other))
+
+
+LEAST_FRAMES = {Split.TRAIN: 120, Split.VALIDATION: 50, Split.EXAM: 50}
+
+
+@splits
+def test_frames_are_many_and_can_be_told_apart(split: Split) -> None:
+    frames = [doings.frame(line) for line in FRAMES[split]]
+    assert len({(frame.verb, frame.text) for frame in frames}) >= LEAST_FRAMES[split]
+    asked = Counter(question for frame in frames for question, _ in frame.questions)
+    assert [question for question, count in asked.items() if count > 1] == []
+    for frame in frames:
+        assert frame.other and frame.noun
+        assert all(f"{{{slot}}}" in frame.text for _, slot in frame.questions)
+        assert all(question.endswith("?") and re.search(r"\bX\b", question) for question, _ in frame.questions)
+        assert set(frame.flags) <= set("wpfsx ")
+
+
+def test_splits_share_no_frame_and_no_question_about_one() -> None:
+    for one, other in combinations(Split, 2):
+        mine, yours = ([doings.frame(line) for line in FRAMES[split]] for split in (one, other))
+        assert not set(FRAMES[one]) & set(FRAMES[other])
+        assert not {q for f in mine for q, _ in f.questions} & {q for f in yours for q, _ in f.questions}
+        assert not _names_of_things(mine) & _names_of_things(yours)
+
+
+def _names_of_things(frames: list[doings.Frame]) -> set[str]:
+    """Choices of more than one word; a lone "six" or "childhood" belongs to nobody."""
+    return {choice for frame in frames for choices in frame.choices for choice in choices if " " in choice}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("took my kids to the zoo", "took their kids to the zoo"),
+        (
+            "moved because I was tired and my aunt told me to",
+            "moved because they were tired and their aunt told them to",
+        ),
+        ("told everybody that I am gay", "told everybody that they are gay"),
+        ("protested against a coal mine", "protested against a coal mine"),
+    ],
+)
+def test_what_one_says_of_oneself_is_told_of_somebody(said: str, told: str) -> None:
+    assert doings.third(said) == told
+
+
+@ids
+def test_facts_of_doings_are_short_and_in_the_words_of_their_turn(conversation: SimulatedConversation) -> None:
+    added = {o.memory for one in conversation.turns for o in one.operations if o.kind is OperationKind.ADD}
+    for one in conversation.turns:
+        for fact, operation in zip(one.facts, one.operations, strict=True):
+            assert len(fact.text) <= doings.MOST_CHARACTERS
+            assert "  " not in fact.text and " ." not in fact.text and not re.search(r"\b(I|my|me)\b", fact.what)
+            assert operation.memory in added
+
+
+@splits
+def test_turns_without_facts_are_not_known_by_their_length(split: Split) -> None:
+    words: dict[bool, list[int]] = {True: [], False: []}
+    for conversation in many(split):
+        for one in conversation.turns:
+            words[bool(one.facts)].append(len(one.turn.text.split()))
+    for told in words.values():
+        assert 8 < sum(told) / len(told) < 40
+        assert sum(count > 20 for count in told) > 0.1 * len(told)
+        assert sum(count < 10 for count in told) > 0.05 * len(told)
+
+
+def test_the_weight_of_doings_can_be_set() -> None:
+    options = world.WorldOptions(doings=0.0)
+    told = [q.category for c in islice(world.conversations(Split.TRAIN, 5, options), 3) for q in c.questions]
+    assert {category for category in told if category.startswith("doing?")} <= {"doing?untold"}
 
 
 def test_no_turn_of_the_exam_is_said_in_training() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from training.simulator import frames_exam, frames_train, frames_validation
+
 
 class Split(StrEnum):
     """What conversations are for; each has its own names and its own wording."""
@@ -98,3 +100,14 @@ POOLS = {
 PETS = ("dog", "cat", "rabbit", "parrot", "hamster", "tortoise")
 KIN = ("sister", "brother")
 """Each is also the pool of its names."""
+
+_WRITTEN = {Split.TRAIN: frames_train, Split.VALIDATION: frames_validation, Split.EXAM: frames_exam}
+FRAMES = {
+    split: tuple(
+        f"{kind}:{line.strip()}"
+        for kind, text in (("past", written.PAST), ("standing", written.STANDING))
+        for line in text.strip().splitlines()
+    )
+    for split, written in _WRITTEN.items()
+}
+"""What may be done and what may stand, as `doings` reads it."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.core.operations import OperationKind
 from training.simulator import wording
-from training.simulator.pools import POOLS, Split
+from training.simulator.pools import FRAMES, POOLS, Split
 from training.simulator.wording import Line
 
 
@@ -19,7 +19,8 @@ class Supply:
     """The names and things of one conversation, each used once."""
 
     def __init__(self, random: Random, split: Split) -> None:
-        self._left = {name: random.sample(pool, len(pool)) for name, pool in POOLS[split].items()}
+        pools = {**POOLS[split], "doing": FRAMES[split]}
+        self._left = {name: random.sample(pool, len(pool)) for name, pool in pools.items()}
 
     def has(self, pool: str, count: int = 1) -> bool:
         return len(self._left[pool]) >= count
@@ -58,6 +59,10 @@ class Said:
     then: str | None = None
     """What the other speaker asks next, as a key of the wording; the topic then answers it."""
     slots: dict[str, str] = field(default_factory=dict)
+    noun: str = ""
+    """What the one who says it would call it, where others may come back to it: "my painting"."""
+    mood: str = ""
+    """"glad", "fond" (nothing of it is over), "sad", or empty."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +119,13 @@ class Topic(ABC):
 
     def _repeated(self, line: Line, slots: dict[str, str]) -> Said:
         memory = self._known()
-        return Said(wording.fill(line.say, slots), wording.fill(line.what, slots), OperationKind.NOOP, memory)
+        said, what = wording.fill(line.say, slots), wording.fill(line.what, slots)
+        return Said(said, what, OperationKind.NOOP, memory, slots=slots)
 
     def _withdrawn(self, line: Line, slots: dict[str, str]) -> Said:
         memory, self.memory = self._known(), None
-        return Said(wording.fill(line.say, slots), wording.fill(line.what, slots), OperationKind.DELETE, memory)
+        said, what = wording.fill(line.say, slots), wording.fill(line.what, slots)
+        return Said(said, what, OperationKind.DELETE, memory, slots=slots)
 
     def _known(self) -> UUID:
         if self.memory is None:
@@ -128,8 +135,8 @@ class Topic(ABC):
     def _ask(
         self, scene: Scene, kind: str, answer: str, evidence: list[UUID] | tuple[UUID, ...], /, **slots: str
     ) -> Asked:
-        form = wording.phrase(scene.split, f"{self.family}?{kind}")
-        text = wording.fill(form, {"who": self.owner, **slots})
+        form = scene.line(f"{self.family}?{kind}").say
+        text = wording.fill(form, {"who": self.owner} | slots)
         return Asked(kind, text[:1].upper() + text[1:], answer, tuple(dict.fromkeys(evidence)))
 
 

@@ -75,6 +75,14 @@ def _last_month(random: Random, today: date) -> When:
     return When("last month", moments.in_month(moments.months_later(today, -1)))
 
 
+def _weeks_ago(random: Random, today: date) -> When:
+    return When("two weeks ago", moments.away(today, -2, "week"))
+
+
+def _last_year(random: Random, today: date) -> When:
+    return When("last year", moments.in_year(today.year - 1))
+
+
 def _past_day(random: Random, today: date) -> When:
     return _written(today - timedelta(days=random.randint(3, 40)))
 
@@ -117,6 +125,9 @@ _PAST: tuple[Dating, ...] = (
     _last_week,
     _last_weekend,
     _last_month,
+    _weeks_ago,
+    _last_year,
+    _past_day,
     _past_day,
 )
 _PAST_DAYS: tuple[Dating, ...] = (_yesterday, _days_ago, _last_weekday, _past_day)

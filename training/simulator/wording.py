@@ -6,13 +6,23 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from training.simulator import wording_exam, wording_train, wording_validation
+from training.simulator import (
+    doings_exam,
+    doings_train,
+    doings_validation,
+    talk_exam,
+    talk_train,
+    talk_validation,
+    wording_exam,
+    wording_train,
+    wording_validation,
+)
 from training.simulator.pools import Split
 
 _LINES = {
-    Split.TRAIN: wording_train.LINES,
-    Split.VALIDATION: wording_validation.LINES,
-    Split.EXAM: wording_exam.LINES,
+    Split.TRAIN: wording_train.LINES | doings_train.LINES | talk_train.LINES,
+    Split.VALIDATION: wording_validation.LINES | doings_validation.LINES | talk_validation.LINES,
+    Split.EXAM: wording_exam.LINES | doings_exam.LINES | talk_exam.LINES,
 }
 _CONTINUED = re.compile(r"\n\s*\|\|")
 

@@ -220,47 +220,6 @@ LINES = {
     "idea.again": """
         That idea of {thing} keeps me awake. || toys with the idea of {thing}.
         """,
-    # Talk that holds nothing
-    "talk.greet": """
-        Ahoy {you}!
-        Greetings, dear {you}. Got a minute?
-        """,
-    "talk.greeted": """
-        Ahoy ahoy, {you}!
-        For you always, {you}.
-        """,
-    "talk.small": """
-        My kettle is whistling, one second.
-        Isn't it amazing how quickly evenings get dark?
-        You crack me up.
-        I couldn't agree more.
-        Such things happen.
-        Pardon, the pizza delivery is early.
-        One never stops learning.
-        You deserve a medal.
-        Let's not get ahead of ourselves.
-        The moon is huge tonight.
-        """,
-    "talk.probe": """
-        Spill the beans, what's cooking?
-        Your turn, what's happening over there?
-        """,
-    "talk.react": """
-        No way!
-        Splendid.
-        I'm all ears.
-        """,
-    "talk.pet": """
-        Scratch {name} behind the ears for me!
-        """,
-    "talk.also": """
-        Apropos of nothing.
-        And there's another thing.
-        """,
-    "talk.filler": """
-        Picture this.
-        I'll be honest.
-        """,
     # Questions
     "pet?list": "How are all the pets called that {who} owns?",
     "pet?count": "Count {who}'s pets: how many?",

@@ -76,7 +76,7 @@ LINES = {
         """,
     "skill.lose": """
         I stopped learning {kind} {when}. || stopped learning {kind} {on}.
-        {kind} was too much for me, I quit. || quit learning {kind}.
+        {Kind} was too much for me, I quit. || quit learning {kind}.
         """,
     "skill.fix": """
         I told you wrong, I actually started with {kind} {when}. || actually started with {kind} {on}.
@@ -264,64 +264,6 @@ LINES = {
         """,
     "idea.again": """
         I keep thinking about {thing}. || is thinking about {thing}.
-        """,
-    # Talk that holds nothing
-    "talk.greet": """
-        Hey {you}! How are you?
-        Hi {you}, good to hear from you!
-        Hello {you}! How was your week?
-        Hey {you}, long time no see!
-        """,
-    "talk.greeted": """
-        Hi {you}! All good here.
-        Hey {you}! Can't complain.
-        Hello {you}, nice to hear from you too!
-        """,
-    "talk.small": """
-        The weather is so strange at the moment.
-        I know what you mean.
-        Haha, that made me laugh.
-        Time flies, doesn't it?
-        I should really go to bed earlier.
-        Thanks for listening, it means a lot.
-        True. Anyway, tell me more!
-        Let's hope for some sunshine.
-        I could talk about this for hours.
-        Sometimes I wonder where the day went.
-        You have such a good sense of humor.
-        Sorry, the connection was bad for a moment.
-        That reminds me of an old movie.
-        I hope you get some rest.
-        Good things take time, I guess.
-        Sounds like a plan.
-        """,
-    "talk.probe": """
-        What's new with you?
-        And how are things on your side?
-        Any plans these days?
-        What have you been up to?
-        """,
-    "talk.react": """
-        That's wonderful!
-        Oh wow.
-        I see!
-        Thanks for telling me.
-        Really? I had no idea.
-        """,
-    "talk.pet": """
-        Give {name} a hug from me!
-        How is {name} doing?
-        """,
-    "talk.also": """
-        Oh, and one more thing.
-        And I have something else to tell.
-        By the way!
-        """,
-    "talk.filler": """
-        You know what?
-        Well!
-        Let me tell you something.
-        Okay, listen.
         """,
     # Questions
     "pet?list": "What are the names of {who}'s pets?",

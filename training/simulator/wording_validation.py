@@ -207,47 +207,7 @@ LINES = {
         I'm not considering {thing} any more. || is not considering {thing} any more.
         """,
     "idea.again": """
-        {thing} is still something I'm considering. || is considering {thing}.
-        """,
-    # Talk that holds nothing
-    "talk.greet": """
-        Good day {you}, how do you do?
-        {you}! Nice to see your name pop up.
-        """,
-    "talk.greeted": """
-        Good day to you, {you}!
-        {you}! I was about to write to you.
-        """,
-    "talk.small": """
-        It's freezing outside, isn't it?
-        You always make me smile.
-        Fair enough.
-        Well, such is life.
-        Let me get a tea first.
-        That makes sense to me.
-        Somebody is ringing at the door, hold on.
-        I admire your patience.
-        We should talk more often.
-        """,
-    "talk.probe": """
-        Anything going on in your life?
-        What are you up to lately?
-        """,
-    "talk.react": """
-        Good to know!
-        You don't say!
-        Fantastic.
-        """,
-    "talk.pet": """
-        Is {name} behaving well?
-        """,
-    "talk.also": """
-        On another note!
-        Before I forget.
-        """,
-    "talk.filler": """
-        Hmm.
-        Let me see.
+        {Thing} is still something I'm considering. || is considering {thing}.
         """,
     # Questions
     "pet?list": "Which pets live with {who}, by name?",

@@ -16,6 +16,8 @@ from app.core.operations import Operation, OperationKind
 from app.core.values import Fact, Memory, Turn, Value
 from training.data.conversation import Question, stable_id
 from training.simulator import wording
+from training.simulator.chatter import Chatter, Heard
+from training.simulator.doings import Doing, Group
 from training.simulator.events import Event
 from training.simulator.gatherings import Collection
 from training.simulator.oracle import apply_right
@@ -39,8 +41,9 @@ FAMILIES: dict[str, type[Topic]] = {
     "idea": Flag,
     "event": Event,
     "deed": Event,
+    "doing": Doing,
 }
-REPEATABLE = ("event", "deed")
+REPEATABLE = ("event", "deed", "doing")
 """A speaker has one topic of each other family."""
 
 
@@ -59,6 +62,8 @@ class WorldOptions(Value):
     """Share of those that tell two things."""
     unanswerable: int = Field(4, ge=0)
     """Questions about what is never told, for each speaker."""
+    doings: float = Field(24.0, ge=0)
+    """Weight of the free doings and standing facts; all other topics together weigh about 20 at first."""
 
 
 def conversations(split: Split, seed: int, options: WorldOptions | None = None) -> Iterator[SimulatedConversation]:
@@ -106,6 +111,10 @@ class _World:
         self._memories = 0
         self._bank: dict[UUID, Memory] = {}
         self._forced: tuple[str, Topic, Said] | None = None
+        self._chatter = Chatter(self._random, split)
+        self._heard: dict[str, Heard] = {}
+        """What each speaker told last, with something to come back to."""
+        self._groups: dict[tuple[str, str], Group] = {}
 
     def _blank(self, speaker: str) -> list[Topic]:
         return [form(family, speaker) for family, form in FAMILIES.items()]
@@ -148,38 +157,40 @@ class _World:
 
     def _speak(self, scene: Scene, speaker: str, other: str, number: int) -> _Spoken:
         if self._forced:
-            return self._follow_up(scene, speaker)
+            return self._follow_up(scene, speaker, other)
         if number < 2:
             return self._greet(scene, other, is_first=number == 0)
         if self._random.random() >= self._options.telling:
-            return self._chat(scene, speaker)
-        spoken = _Spoken()
-        if self._told_last() and self._random.random() < 0.4:
-            spoken.texts.append(self._talk("react"))
-        elif self._random.random() < 0.3:
-            spoken.texts.append(self._talk("filler"))
+            return self._chat(scene, speaker, other)
+        opening = self._chatter.opening(other, self._told_last(other), is_asked=self._was_asked())
+        spoken = _Spoken(opening)
         self._tell(scene, speaker, spoken)
         if spoken.said and self._forced is None and self._random.random() < self._options.twofold:
             self._tell(scene, speaker, spoken, is_second=True)
-        return spoken if spoken.said else self._chat(scene, speaker)
+        if not spoken.said:
+            return self._chat(scene, speaker, other)
+        if self._forced is None:
+            spoken.texts += self._chatter.closing(other, spoken.said[-1].mood, spoken.said[-1].noun)
+        return spoken
 
     def _tell(self, scene: Scene, speaker: str, spoken: _Spoken, *, is_second: bool = False) -> None:
         touched = {said.memory for said in spoken.said}
         choices = [
-            (topic, move, weight)
+            (topic, move, weight * (self._options.doings if topic.family == "doing" else 1))
             for topic in self._topics[speaker]
             if topic.memory is None or topic.memory not in touched
             for move, weight in topic.moves(scene).items()
             if not (is_second and move == "anon")
         ]
-        if not choices:
+        if not any(weight for _, _, weight in choices):
             return
         topic, move, _ = self._random.choices(choices, [weight for _, _, weight in choices])[0]
         said = self._applicable(topic, move, scene)
         if said is None:
             return
         if is_second:
-            spoken.texts.append(self._talk("also"))
+            other = next(one for one in self._speakers if one != speaker)
+            spoken.texts.append(self._chatter.say("also", other))
             said = replace(said, then=None)
         spoken.texts.append(said.say)
         spoken.said.append(said)
@@ -195,7 +206,7 @@ class _World:
         """What is said, or None, and nothing has changed, where the checks on operations would refuse what is right."""
         # A new memory is never refused, so there is nothing to go back to.
         before = {} if topic.memory is None else copy.deepcopy(vars(topic))
-        said = topic.make(move, scene)
+        said = _with_mood(topic.family, move, topic.make(move, scene))
         if said.kind in (OperationKind.ADD, OperationKind.NOOP):
             return said
         fact = Fact(text=wording.joined(topic.owner, said.what))
@@ -207,47 +218,47 @@ class _World:
             return None
         return said
 
-    def _follow_up(self, scene: Scene, speaker: str) -> _Spoken:
+    def _follow_up(self, scene: Scene, speaker: str, other: str) -> _Spoken:
         """The other one asks, and then the one who told answers in few words."""
         if self._forced is None:
             raise ValueError("nothing is to be followed up")
         owner, topic, said = self._forced
         if speaker != owner and said.then:
             line = scene.line(said.then)
-            return _Spoken([wording.fill(line.say, said.slots)])
+            opening = [self._chatter.reaction(other, self._heard[owner])] if self._random.random() < 0.4 else []
+            return _Spoken([*opening, wording.fill(line.say, said.slots)])
         self._forced = None
         answer = self._applicable(topic, "named" if topic.family == "pet" else "detail", scene)
         if answer is None:
-            return self._chat(scene, speaker)
+            return self._chat(scene, speaker, other)
         self._touch(topic, scene)
         return _Spoken([answer.say], [answer])
 
     def _greet(self, scene: Scene, other: str, *, is_first: bool) -> _Spoken:
-        line = scene.line("talk.greet" if is_first else "talk.greeted")
-        texts = [wording.fill(line.say, {"you": other})]
-        return _Spoken(texts if is_first else [*texts, self._talk("probe")])
+        texts = [self._chatter.say("greet" if is_first else "greeted", other)]
+        return _Spoken(texts if is_first else [*texts, self._chatter.say("probe", other)])
 
-    def _chat(self, scene: Scene, speaker: str) -> _Spoken:
+    def _chat(self, scene: Scene, speaker: str, other: str) -> _Spoken:
         """Words that hold no fact, also with a name that is known."""
         pets = [
             item.name
-            for owner in self._speakers
-            if owner != speaker
-            for topic in self._topics[owner]
+            for topic in self._topics[other]
             if isinstance(topic, Collection) and topic.family == "pet"
             for item in topic.items
             if item.is_named
         ]
-        if pets and self._random.random() < 0.2:
+        if pets and self._random.random() < 0.15:
             return _Spoken([wording.fill(scene.line("talk.pet").say, {"name": self._random.choice(pets)})])
-        kinds = self._random.choice((["react", "probe"], ["small"], ["small", "probe"], ["react"], ["probe"]))
-        return _Spoken([self._talk(kind) for kind in kinds])
+        own = self._heard.get(speaker)
+        return _Spoken(self._chatter.chat(other, self._told_last(other), own, is_asked=self._was_asked()))
 
-    def _talk(self, kind: str) -> str:
-        return self._random.choice(wording.lines(self._split, f"talk.{kind}")).say
+    def _told_last(self, other: str) -> Heard | None:
+        """What the other one has just told."""
+        is_told = bool(self._turns and self._turns[-1].facts and self._turns[-1].turn.speaker == other)
+        return self._heard[other] if is_told else None
 
-    def _told_last(self) -> bool:
-        return bool(self._turns and self._turns[-1].facts)
+    def _was_asked(self) -> bool:
+        return bool(self._turns) and self._turns[-1].turn.text.endswith("?")
 
     # Writing down
 
@@ -273,6 +284,8 @@ class _World:
             for place, said in enumerate(spoken.said, start=1)
         )
         self._turns.append(SimulatedTurn(turn=turn, facts=facts, operations=operations))
+        if spoken.said:
+            self._heard[speaker] = Heard(speaker, spoken.said[-1].noun, spoken.said[-1].mood)
         for operation in operations:
             apply_right(self._bank, operation, facts[operation.fact - 1], turn)
 
@@ -285,6 +298,12 @@ class _World:
             question.until = heard
         for asked in topic.asked(scene):
             self._open(topic, _Open(asked, heard))
+        if isinstance(topic, Doing) and topic.group:
+            key = (topic.owner, topic.group)
+            group = self._groups.setdefault(key, Group(topic.owner, self._split, topic.group))
+            if topic not in group.doings:
+                group.doings.append(topic)
+            self._touch(group, scene)
 
     def _open(self, topic: Topic, question: _Open) -> None:
         self._questions.append((topic, question))
@@ -299,6 +318,14 @@ class _World:
                 text = wording.fill(form, {"who": speaker})
                 asked = Asked("untold", text, "", ())
                 self._open(topic, _Open(asked, 0))
+            for _ in range(self._options.unanswerable // 2):
+                self._ask_what_nobody_did(speaker)
+
+    def _ask_what_nobody_did(self, speaker: str) -> None:
+        topic = Doing("doing", speaker)
+        scene = self._scene(0, 0, _EPOCH)
+        if asked := topic.untold(scene):
+            self._open(topic, _Open(asked, 0))
 
     def _written_questions(self) -> tuple[Question, ...]:
         return tuple(
@@ -314,3 +341,27 @@ class _World:
             for number, (topic, question) in enumerate(self._questions, start=1)
             if question.until is None or question.until > question.since
         )
+
+
+_MOODS = {
+    "event.plan": "fond",
+    "event.cancel": "sad",
+    "pet.get": "fond",
+    "pet.named": "fond",
+    "pet.lose": "sad",
+    "place.get": "glad",
+    "thing.get": "fond",
+    "skill.get": "fond",
+    "pain.is": "sad",
+    "pain.over": "glad",
+}
+_NOUNS = {"event.plan": "the", "pet.get": "name", "pet.lose": "name", "thing.get": "kind", "skill.get": "kind"}
+
+
+def _with_mood(family: str, move: str, said: Said) -> Said:
+    """A saying of the families that do not tell it themselves, with how it sounds and what it is about."""
+    key = f"{family}.{move}"
+    if family == "doing" or key not in _MOODS:
+        return said
+    noun = said.slots.get(_NOUNS.get(key, ""), "")
+    return replace(said, mood=_MOODS[key], noun=f"my {noun}" if noun and key in ("thing.get", "skill.get") else noun)
