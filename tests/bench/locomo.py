@@ -22,8 +22,9 @@ from typing import Any
 from app.client import Client
 from app.core import locomo, scoring
 from app.core.locomo import Category, Conversation, Question
+from training.evaluation.markdown import mean, table
+from training.evaluation.turns import RECALL_AT
 
-RECALL_AT = (10, 30, 60)
 Ranked = list[list[str]]
 """External ids of each retrieved memory's source turns, best memory first."""
 
@@ -138,7 +139,7 @@ def _turn_table(turns: Sequence[dict[str, Any]]) -> str:
     errors = Counter(turn["error"]["type"] for turn in turns if turn["error"])
     if errors:
         rows.append(("errors", ", ".join(f"{kind} {count}" for kind, count in errors.items())))
-    return _table(("turns", ""), rows)
+    return table(("turns", ""), rows)
 
 
 def _recall_table(questions: Sequence[Question], recalls: dict[str, list[Ranked]]) -> str:
@@ -150,9 +151,9 @@ def _recall_table(questions: Sequence[Question], recalls: dict[str, list[Ranked]
                 scoring.evidence_recall(question.evidence, {i for names in ranked[:limit] for i in names})
                 for question, ranked in zip(questions, found, strict=True)
             ]
-            cells.append(_mean(value for value in values if value is not None))
+            cells.append(mean(value for value in values if value is not None))
         rows.append((mode, *cells))
-    return _table(("evidence recall", *(f"@{limit}" for limit in RECALL_AT)), rows)
+    return table(("evidence recall", *(f"@{limit}" for limit in RECALL_AT)), rows)
 
 
 def _answer_table(questions: Sequence[Question], answers: Sequence[dict[str, Any]]) -> str:
@@ -164,8 +165,8 @@ def _answer_table(questions: Sequence[Question], answers: Sequence[dict[str, Any
     rows = []
     for label, chosen in _by_category(scored):
         abstained = sum(answer["abstained"] for _, answer, _ in chosen)
-        rows.append((label, len(chosen), abstained, *(_mean(getattr(s, n) for _, _, s in chosen) for n in names)))
-    return _table(("questions", "n", "abstained", *names), rows)
+        rows.append((label, len(chosen), abstained, *(mean(getattr(s, n) for _, _, s in chosen) for n in names)))
+    return table(("questions", "n", "abstained", *names), rows)
 
 
 def _by_category(scored: list[Any]) -> Iterable[tuple[str, list[Any]]]:
@@ -187,12 +188,7 @@ def _cost_table(answers: Sequence[dict[str, Any]]) -> str:
     ]
     rows: list[tuple[str, object]] = [("model calls a question", f"{len(called) / max(1, len(answers)):.2f}")]
     rows += [(name, _spread([measure(a) for a in called])) for name, measure in measures]
-    return _table(("cost", ""), rows)
-
-
-def _mean(values: Iterable[float]) -> str:
-    listed = list(values)
-    return f"{statistics.fmean(listed):.3f}" if listed else "-"
+    return table(("cost", ""), rows)
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -201,11 +197,6 @@ def _spread(values: Sequence[float]) -> str:
     ordered = sorted(values)
     p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
     return f"mean {statistics.fmean(ordered):.2f}, median {statistics.median(ordered):.2f}, p95 {p95:.2f}"
-
-
-def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(map(str, head)) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
 
 
 def _arguments() -> argparse.Namespace:

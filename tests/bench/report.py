@@ -14,14 +14,9 @@ import psycopg
 
 from tests.bench.load import Cell, percentile
 from tests.bench.searching import Found
+from training.evaluation.markdown import table
 
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "psycopg", "pydantic", "openai")
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def machine(url: str, embedder: str, runs: int, load_before: tuple[float, float, float]) -> str:
