@@ -1,4 +1,5 @@
-"""The arithmetic of PPO, on tensors of shape (replies, tokens). Masks are True where a token is the policy's own."""
+"""The arithmetic of advantages. Tensors are of shape (replies, tokens) where nothing else is said, and masks are True
+where a token is the policy's own."""
 
 from __future__ import annotations
 
@@ -57,3 +58,18 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
     if spread < 1e-8:
         return float("nan")
     return float(1 - (returns[inside] - values[inside]).var(correction=0) / spread)
+
+
+def group_relative(rewards: Tensor, *, scale: bool) -> Tensor:
+    """(groups, members): each reward less its group's mean, over the group's standard deviation if `scale`.
+
+    NaN is a member that could not be scored: it is in no mean, and its advantage is 0.
+    """
+    known = ~rewards.isnan()
+    count = known.sum(dim=1, keepdim=True)
+    mean = rewards.nan_to_num().sum(dim=1, keepdim=True) / count.clamp(min=1)
+    gains = (rewards - mean).nan_to_num() * known
+    if not scale:
+        return gains
+    deviation = (gains.square().sum(dim=1, keepdim=True) / (count - 1).clamp(min=1)).sqrt()
+    return gains / (deviation + 1e-4)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from app.core.agents import small_model
+from app.core.agents.answerer import AnswererOptions
+from app.core.agents.extractor import ExtractorOptions
+from app.core.agents.manager import ManagerOptions
+from app.core.values import Role
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -173,11 +179,12 @@ class Ppo(Policy):
 
 
 class Logo(Policy):
-    """LoGo-GRPO (Memory-R2, arXiv 2605.21768): whole trajectories, and decisions made again from the same position.
+    """LoGo-GRPO (Memory-R2, arXiv 2605.21768): whole trajectories, and decisions made again from the same position."""
 
-    `rollout.prompts` is how many conversations a round is about, `rollout.replies` how many trajectories each has.
-    """
-
+    conversations: PositiveInt = 1
+    """That a round is about."""
+    trajectories: int = Field(16, ge=2)
+    """Of each."""
     rows: PositiveInt
     """Decisions that a round learns from. More are drawn from, fewer are filled up with rows that move nothing."""
     lengths: tuple[PositiveInt, ...] = Field((8,), min_length=1)
@@ -207,6 +214,42 @@ class Logo(Policy):
         return self.lengths[min(number, self.rounds - 1) * len(self.lengths) // self.rounds]
 
 
+class Verl(Section):
+    """The cluster that verl trains on, by Ray, FSDP2 and vLLM; `rollout.vllm` and `log` are for the other engine."""
+
+    nodes: PositiveInt = 1
+    gpus_per_node: PositiveInt = 8
+    tensor_parallel: PositiveInt = 1
+    """GPUs that one sampling vLLM is spread over."""
+    memory_share: Share = 0.5
+    """Of a GPU, for sampling; training has the rest, and all of it in its turn."""
+    offload: bool = False
+    """Keep weights and optimizer in the host's memory while they are not used."""
+    critic_warmup: int = Field(0, ge=0)
+    """Rounds in which only the critic learns."""
+    correction: Literal["sequence_truncate", "token_truncate"] | None = "token_truncate"
+    """How vLLM's log-probabilities, which differ a little from the trainer's, are corrected for."""
+    correction_cap: Positive = 3.0
+    agent_workers: PositiveInt = 8
+    """Processes that prompt and sample."""
+    reward_workers: PositiveInt = 8
+    """Processes that score; each builds the task for itself."""
+    ray_address: str | None = None
+    """Of a running Ray cluster, `auto` for that of this node; left out, one is started on this node alone."""
+
+    @model_validator(mode="after")
+    def _nodes_are_found(self) -> Self:
+        if self.nodes > 1 and self.ray_address is None:
+            raise ValueError("several nodes need a running Ray cluster: set ray_address")
+        if self.gpus_per_node % self.tensor_parallel:
+            raise ValueError(f"{self.gpus_per_node} GPUs do not divide into samplers of {self.tensor_parallel}")
+        return self
+
+    @property
+    def gpus(self) -> int:
+        return self.nodes * self.gpus_per_node
+
+
 class Log(Section):
     """What a run shows."""
 
@@ -227,16 +270,65 @@ class Checkpoints(Section):
     keep: PositiveInt = 2
 
 
+class _Extractor(ExtractorOptions, extra="forbid"):
+    """The same; what is unknown is refused."""
+
+
+class _Manager(ManagerOptions, extra="forbid"):
+    """The same; what is unknown is refused."""
+
+
+class _Answerer(AnswererOptions, extra="forbid"):
+    """The same; what is unknown is refused."""
+
+
+class Asking(Section):
+    """How the agents are asked, in training and then in service: a policy is served as it was trained."""
+
+    small: bool = False
+    """What is not set here is as the embedded model is asked; else as the service asks."""
+    extractor: _Extractor = _Extractor()
+    manager: _Manager = _Manager()
+    answerer: _Answerer = _Answerer()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_embedded_model(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not given.get("small"):
+            return given
+        small: dict[str, BaseModel] = {
+            "extractor": small_model.EXTRACTOR,
+            "manager": small_model.MANAGER,
+            "answerer": small_model.ANSWERER,
+        }
+        chosen = {role: given.get(role, {}) for role in small}
+        return given | {
+            role: small[role].model_dump(exclude_unset=True) | options
+            for role, options in chosen.items()
+            if isinstance(options, dict)
+        }
+
+    def of(self, role: Role) -> dict[str, int | bool]:
+        """The options of a role, all of them."""
+        chosen: BaseModel = getattr(self, role.value)
+        return chosen.model_dump()
+
+
 class TrainingConfig(Section):
     """A whole run; the section of a method is there if it is to be used."""
 
     seed: int = 0
+    reward: str = "paper"
+    """One of the presets of `training.rewards`."""
+    rules: Asking = Asking()
     model: Model = Model()
     rollout: Rollout = Rollout()
     sft: Sft | None = None
     grpo: Grpo | None = None
     ppo: Ppo | None = None
     logo: Logo | None = None
+    verl: Verl | None = None
+    """Left out: trained by TRL."""
     log: Log = Log()
     checkpoints: Checkpoints = Checkpoints()
 

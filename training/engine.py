@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from app.core.values import Message
 from training.config import TrainingConfig
@@ -63,6 +63,52 @@ class Task(Protocol):
         ...
 
 
+class Position(Protocol):
+    """Where a trajectory stands. It never changes: a decision leads to another position, and each is a snapshot."""
+
+    @property
+    def row(self) -> Row | None:
+        """What is to be decided next; None at the end."""
+        ...
+
+    @property
+    def scored_alone(self) -> bool:
+        """Whether what is decided here has a reward of its own."""
+        ...
+
+
+P = TypeVar("P", bound=Position)
+
+
+@runtime_checkable
+class TrajectoryTask(Protocol[P]):
+    """A role to learn whose decisions change what is decided on later."""
+
+    @property
+    def starts(self) -> Sequence[str]:
+        """The names of what a trajectory can be about."""
+        ...
+
+    async def start(self, place: int, decisions: int, draw: int) -> P:
+        """The first position of a trajectory of at most so many decisions.
+
+        `draw` settles what is left to chance, such as the questions at the end: equal draws, equal choices.
+        """
+        ...
+
+    async def decide(self, position: P, completion: str) -> P:
+        """What the reply to the position's row leads to."""
+        ...
+
+    async def reward_at_end(self, position: P) -> Reward | None:
+        """What a whole trajectory is worth; None where that cannot be told."""
+        ...
+
+    async def local_reward(self, before: P, after: P) -> Reward | None:
+        """What the decisions between two positions are worth by themselves; None where that cannot be told."""
+        ...
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a run left behind."""
@@ -105,4 +151,16 @@ class Trainer(Protocol):
         self, config: TrainingConfig, task: Task, out_dir: Path, *, resume: bool = False, stop: Stop = never
     ) -> Trained:
         """Learn from rewards; the baseline is a critic that learns with the policy."""
+        ...
+
+    def logo(
+        self,
+        config: TrainingConfig,
+        task: TrajectoryTask[Any],
+        out_dir: Path,
+        *,
+        resume: bool = False,
+        stop: Stop = never,
+    ) -> Trained:
+        """Learn from the rewards of whole trajectories, and of decisions made again from the same position."""
         ...

@@ -13,17 +13,19 @@ from training.metrics_log import Metrics, read
 
 _SMOOTHED = 10
 """Rounds of the moving mean."""
+_GROUPS = ("_without_variance", "_not_scored", "")
 
 
 def draw(metrics: Path, folder: Path) -> list[Path]:
     """A picture for each kind of curve that the metrics have."""
     rounds = read(metrics)
-    terms = sorted({name for line in rounds for name in line if name.startswith("terms/")})
+    terms = sorted({name for line in rounds for name in line if name.startswith(("terms/", "local_terms/"))})
     pictures = {
-        "reward.png": ["reward"],
+        "reward.png": ["reward", "local_reward"],
         "terms.png": terms,
         "loss.png": ["loss", "value_loss"],
-        "groups.png": ["groups_without_variance", "groups_not_scored", "groups"],
+        "groups.png": [f"{kind}groups{which}" for kind in ("", "local_") for which in _GROUPS],
+        "rows.png": ["rows_global", "rows_local", "rows_without_advantage", "rows_dropped", "rows_filled_up"],
     }
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []

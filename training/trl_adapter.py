@@ -17,7 +17,7 @@ from transformers import PrinterCallback, ProgressCallback, set_seed
 from trl import GRPOConfig, SFTConfig, SFTTrainer
 
 from training import models, run_folder
-from training.config import Grpo, Logo, Policy, Ppo, Rollout, Sft, TrainingConfig, Updates, Vllm
+from training.config import Grpo, Logo, Policy, Ppo, Sft, TrainingConfig, Updates, Vllm
 from training.engine import Row, Stop, Task, Trained, TrajectoryTask, UnfitConfiguration, never
 from training.metrics_log import FILE, MetricsLog
 from training.shared_prefill import share_prefix
@@ -67,7 +67,7 @@ class TrlTrainer:
         if config.logo is None:
             raise UnfitConfiguration("The configuration has no section logo.")
         refuse_what_cannot_run(config.rollout.vllm)
-        _refuse_processes_that_wait_for_each_other(config.rollout)
+        _refuse_processes_that_wait_for_each_other(config.logo, config.rollout.vllm)
         checkpoint = _checkpoint(config, "logo", out_dir, resume)
         with quiet():
             trainer = _logo_trainer(config, config.logo, task, out_dir)
@@ -246,12 +246,11 @@ def _logo_trainer(config: TrainingConfig, logo: Logo, task: TrajectoryTask[Any],
     )
 
 
-def _refuse_processes_that_wait_for_each_other(rollout: Rollout) -> None:
+def _refuse_processes_that_wait_for_each_other(logo: Logo, vllm: Vllm | None) -> None:
     """Trajectories differ in length, so that processes do not sample equally often."""
     processes = _processes().num_processes
-    if rollout.prompts % processes:
-        raise UnfitConfiguration(f"{rollout.prompts} conversations a round do not divide by {processes} processes.")
-    vllm = rollout.vllm
+    if logo.conversations % processes:
+        raise UnfitConfiguration(f"{logo.conversations} conversations a round do not divide by {processes} processes.")
     if processes > 1 and vllm and (vllm.mode == "server" or vllm.tensor_parallel > 1):
         raise UnfitConfiguration("LoGo on several processes needs a vLLM of its own for each: colocate, one GPU each.")
 

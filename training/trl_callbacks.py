@@ -31,7 +31,17 @@ OURS = {
     "mean_token_accuracy": "token_accuracy",
 }
 """TRL's names, and ours for the same."""
-_OWN = ("terms/", "groups", "replies_not_scored", "value_", "explained_variance", "critic_")
+_OWN = (
+    "terms/",
+    "groups",
+    "replies_not_scored",
+    "value_",
+    "explained_variance",
+    "critic_",
+    "local_",
+    "rows_",
+    "trajector",
+)
 
 
 def our_metrics(logs: Mapping[str, Any]) -> dict[str, float | None]:

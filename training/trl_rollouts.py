@@ -90,13 +90,15 @@ class RolloutTrainer(Local, GRPOTrainer):  # type: ignore[misc]
 
     def _calculate_rewards(self, *arguments: Any) -> Tensor:
         rewards: Tensor = super()._calculate_rewards(*arguments)
-        scored = rewards[:, 0].view(-1, self.num_generations)
-        counts = groups_that_teach_nothing(scored)
+        self._count_groups(rewards[:, 0])
+        return rewards
+
+    def _count_groups(self, rewards: Tensor) -> None:
+        counts = groups_that_teach_nothing(rewards.view(-1, self.num_generations))
         if counts["groups_not_scored"] == counts["groups"]:
             raise NothingScored("No reply of this round could be scored.")
         for name, count in counts.items():
             self._metrics["train"][name].append(count)
-        return rewards
 
     def _generate_single_turn(self, *arguments: Any, **named: Any) -> Any:
         model = self.accelerator.unwrap_model(self.model)

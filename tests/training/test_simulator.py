@@ -31,7 +31,7 @@ from app.core.values import Memory
 from tests.fixtures.banks import MONDAY
 from training.data.conversation import Question
 from training.policies import right_operations
-from training.simulator import __main__, doings, pools, storage, when, wording, world
+from training.simulator import doings, pools, storage, when, wording, world
 from training.simulator.oracle import apply_right, oracle_bank
 from training.simulator.pools import FRAMES, POOLS, PROPER, Split
 from training.simulator.values import SimulatedConversation
@@ -357,17 +357,6 @@ def test_lines_come_back_as_they_were_written(tmp_path: Path) -> None:
     made = CONVERSATIONS[Split.EXAM][:2]
     assert storage.write_jsonl(tmp_path / "exam.jsonl", made) == 2
     assert list(storage.read_jsonl(tmp_path / "exam.jsonl")) == made
-
-
-def test_the_command_shows_dialogues_and_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "train.jsonl"
-    __main__.main(["--seed", "1", "--conversations", "3", "--show", "--out", str(out)])
-    shown = capsys.readouterr().out
-    assert "Session 1, " in shown
-    assert "    fact: " in shown
-    assert "3 conversations, " in shown
-    assert "operations: ADD " in shown
-    assert len(list(storage.read_jsonl(out))) == 3
 
 
 def test_a_world_can_be_made_small() -> None:

@@ -111,3 +111,13 @@ def test_explained_variance() -> None:
     assert advantages.explained_variance(-returns, returns, mask) == pytest.approx(-3)
     constant: Tensor = torch.ones(1, 4)
     assert math.isnan(advantages.explained_variance(returns, constant, mask))
+
+
+def test_group_relative_advantages_by_hand() -> None:
+    nan = float("nan")
+    rewards = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, nan, nan], [nan] * 4, [2.0, nan, nan, 4.0]])
+    plain = torch.tensor([[0.75, -0.25, -0.25, -0.25], [0.0] * 4, [0.0] * 4, [-1.0, 0.0, 0.0, 1.0]])
+    torch.testing.assert_close(advantages.group_relative(rewards, scale=False), plain)
+    # One of four: the deviation is sqrt((9 + 3) / 16 / 3) = 0.5; of 2 and 4 it is sqrt(2).
+    deviations = torch.tensor([[0.5], [1.0], [1.0], [math.sqrt(2)]])
+    torch.testing.assert_close(advantages.group_relative(rewards, scale=True), plain / (deviations + 1e-4))

@@ -34,7 +34,7 @@ def _gradients(model: Any, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
     targets = ids[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
     # The padding in front of a prompt is no part of any loss.
     loss = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), targets)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return {"loss": loss.detach()} | {n: w.grad for n, w in model.named_parameters() if w.grad is not None}
 
 

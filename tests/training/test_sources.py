@@ -1,0 +1,118 @@
+"""Rows from LoCoMo: manager episodes with the questions that hang on them, questions with what a bank holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import ModelUnreachable, ReplyCutOff
+from app.core.values import Completion, Prompt, Role
+from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from training import sources
+from training.config import Asking
+from training.data import locomo
+from training.data.locomo import Loaded, Part
+from training.engine import UnfitConfiguration
+from training.episode import Rules
+from training.evaluation.journal import NoReply, RecordingCompleter
+from training.rewards import PRESETS
+from training.runs import reward_of
+from training.sources import Agents, Source
+from training.tasks import EPISODE
+
+TURNS = 60
+"""Of conv-26, which has 419: enough for three sessions."""
+asking = Asking(small=True)
+RULES = Rules.model_validate({role.value: asking.of(role) for role in Role})
+
+
+@pytest.fixture
+def beginning(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real training conversation, cut short."""
+    named = os.environ.get("MEMORY_R1_LOCOMO")
+    if not named:
+        pytest.skip("MEMORY_R1_LOCOMO names no LoCoMo file: it is CC BY-NC and is not shipped")
+    whole = locomo.load(named, Part.TRAIN)
+    first = whole.conversations[0]
+    turns = first.turns[:TURNS]
+    heard = {turn.id for turn in turns}
+    asked = tuple(one for one in first.questions if one.evidence and set(one.evidence) <= heard)
+    short = first.model_copy(update={"turns": turns, "questions": asked})
+    loaded = whole.model_copy(update={"conversations": (short,)})
+
+    def load(path: Path, part: Part) -> Loaded:
+        return loaded
+
+    monkeypatch.setattr(locomo, "load", load)
+    return Path(named)
+
+
+def agents(folder: Path, completer: ScriptedCompleter) -> Agents:
+    recorded = RecordingCompleter(folder / "replies.jsonl", completer)
+    return Agents(HashEmbedder(), RULES, recorded, recorded)
+
+
+def test_a_managers_rows_of_the_real_conversation(beginning: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    source = Source(kind="locomo", file=beginning)
+    built = sources.build(Role.MANAGER, source, agents(tmp_path, ScriptedCompleter()), lambda *at: seen.append(at))
+    assert seen[-1] == (TURNS, TURNS)
+    before = len(built.rows)
+    sources.only_with_questions(built, PRESETS["paper"])
+    assert 0 < len(built.rows) < before
+    assert built.left_out[sources.NO_QUESTION] == before - len(built.rows)
+    for row in built.rows:
+        episode = row.columns[EPISODE]
+        assert all(episode.turn.id in question.evidence for question in episode.questions)
+        assert row.prompt == episode.prompt.messages and row.target is None
+    record = built.record(source)
+    assert (record.rows, record.conversations, record.seed) == (len(built.rows), ("conv-26",), None)
+    assert record.licence.startswith("CC BY-NC")
+    again = sources.build(Role.MANAGER, source, agents(tmp_path, _Silent()), lambda *at: None)
+    sources.only_with_questions(again, PRESETS["paper"])
+    assert again.record(source).sha256 == record.sha256, "what was asked before is not asked again"
+
+
+def test_an_answerers_rows_of_the_real_conversation(beginning: Path, tmp_path: Path) -> None:
+    source = Source(kind="locomo", file=beginning)
+    built = sources.build(Role.ANSWERER, source, agents(tmp_path, ScriptedCompleter()), lambda *at: None)
+    assert len(built.rows) > 10
+    assert all(row.columns[EPISODE].candidates and row.columns[EPISODE].question.answer for row in built.rows)
+    sources.only_with_targets(built)
+    assert built.rows and built.left_out[sources.NO_TARGET] > 0
+
+
+class _Silent(ScriptedCompleter):
+    async def complete(self, prompt: Prompt) -> Completion:
+        raise AssertionError("it was asked")
+
+
+def test_a_turn_that_the_extractor_cannot_read_is_counted(beginning: Path, tmp_path: Path) -> None:
+    class Failing(ScriptedCompleter):
+        error: Exception = ReplyCutOff()
+
+        async def complete(self, prompt: Prompt) -> Completion:
+            if prompt.role is Role.EXTRACTOR and self.calls(Role.EXTRACTOR) == 3:
+                self.prompts.append(prompt)
+                raise self.error
+            return await super().complete(prompt)
+
+    source, failing = Source(kind="locomo", file=beginning), Failing()
+    built = sources.build(Role.ANSWERER, source, agents(tmp_path, failing), lambda *at: None)
+    assert built.left_out["the extractor failed"] == 1
+    gone = Failing()
+    gone.error = ModelUnreachable("gone")
+    with pytest.raises(NoReply, match="gone"):
+        sources.build(Role.ANSWERER, source, agents(tmp_path / "other", gone), lambda *at: None)
+
+
+def test_the_extractor_does_not_learn_from_locomo(tmp_path: Path) -> None:
+    with pytest.raises(UnfitConfiguration, match="simulator"):
+        sources.build(Role.EXTRACTOR, Source(kind="locomo"), agents(tmp_path, ScriptedCompleter()), lambda *at: None)
+
+
+def test_a_reward_has_the_terms_of_its_role() -> None:
+    assert reward_of("small", Role.MANAGER) == PRESETS["small"]
+    assert {term.value for term in reward_of("small", Role.ANSWERER).weights} == {"token_f1", "validity"}
