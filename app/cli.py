@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.cli_policies import policies_cli
 from app.cli_views import Progress, show_answer, show_banks, show_memories
 from app.client import Client, ServiceError
 from app.core.errors import MemoryServiceError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 cli = typer.Typer(no_args_is_help=True, add_completion=True, help="Memory-R1: a memory service that learns.")
 keys_cli = typer.Typer(no_args_is_help=True, help="API keys: made, listed, rotated, revoked.")
 cli.add_typer(keys_cli, name="keys")
+cli.add_typer(policies_cli, name="policies")
 
 out, err = Console(), Console(stderr=True)
 Result = TypeVar("Result")

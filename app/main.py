@@ -31,7 +31,7 @@ from app.api.limits import BodyLimit, HeadAsGet, RequestLimit
 from app.api.openapi import Api
 from app.api.rate_limit import RateLimitHeaders
 from app.core.errors import InvalidInput
-from app.core.ports import Completer
+from app.core.ports import PolicyServer
 from app.core.values import Role
 from app.courier import Courier
 from app.db import migrate
@@ -41,6 +41,7 @@ from app.llm.embedder import HttpEmbedder, ThreadEmbedder, sentence_transformer
 from app.local.model import ensure_packaged_embedder, hide_progress_bars
 from app.outgoing.sender import WebhookSender
 from app.services.banks import check_embedder
+from app.services.policies import Promoted, PromotedCompleter
 from app.services.service import Service
 from app.settings import DatabaseSettings, EmbeddingSettings, LlmSettings, Settings
 from app.worker import Worker
@@ -88,9 +89,12 @@ def create_app(settings: Settings, opened: OpenService | None = None, *, with_wo
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, completers: Mapping[Role, Completer] | None = None
+    settings: Settings, completers: Mapping[Role, PolicyServer] | None = None
 ) -> AsyncIterator[Service]:
-    """The service on a migrated database. Raises `EmbeddingMismatch`, `InvalidInput` for a setting that is missing."""
+    """The service on a migrated database.
+
+    Raises `EmbeddingMismatch`, `UnfitPolicy`, `InvalidInput` for a setting that is missing.
+    """
     async with contextlib.AsyncExitStack() as stack:
         engine = make_engine(settings.database)
         stack.push_async_callback(engine.dispose)
@@ -100,17 +104,20 @@ async def open_service(
                 stack.push_async_callback(completer.aclose)
             completers = made
         await check_schema(settings.database)
+        sessions = Sessions(engine)
+        await check_role(sessions)
+        promoted = Promoted(sessions, settings)
+        await promoted.check()
         embedder = await open_embedder(settings.embedding)
         stack.push_async_callback(embedder.aclose)
         service = Service(
             settings=settings,
-            sessions=Sessions(engine),
-            completers=completers,
+            sessions=sessions,
+            completers={role: PromotedCompleter(server, promoted) for role, server in completers.items()},
             embedder=embedder,
             answering=asyncio.Semaphore(settings.server.max_answers),
             transferring=asyncio.Semaphore(settings.server.max_transfers),
         )
-        await check_role(service.sessions)
         await check_embedder(service.sessions, embedder)
         yield service
 

@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from app.core.ports import Completer
+from app.core.ports import PolicyServer
 from app.core.values import Role
 from app.db import lanes, migrate
 from app.local.running import for_small_model, local_completers, local_postgres
@@ -38,14 +38,14 @@ async def running(
     async with AsyncExitStack() as stack:
         # Before anything is loaded: a port that is taken is known at once.
         listening = stack.enter_context(bound(settings.server.host, settings.server.port))
-        completers: dict[Role, Completer] | None = None
+        completers: dict[Role, PolicyServer] | None = None
         if local:
             settings = await stack.enter_async_context(local_postgres(settings, progress))
             progress("bringing the database to this version's schema")
             await asyncio.to_thread(migrate.upgrade, settings.database.url.get_secret_value())
             if settings.llm.base_url is None:
                 settings = for_small_model(settings)
-                completers = await stack.enter_async_context(local_completers(settings.local, progress))
+                completers = await stack.enter_async_context(local_completers(settings, progress))
             progress("loading the embedding model")
         service = await stack.enter_async_context(open_service(settings, completers))
         if local:

@@ -204,6 +204,9 @@ class LocalSettings(Section):
     """Folder of the embedded default; `~/.local/share/memory-r1` (root: `/var/lib/memory-r1`) if unset."""
     model: str = "packaged:SmolLM2-135M-Instruct"
     """`packaged:SmolLM2-135M-Instruct` (comes from pip), a folder, or a name on the model hub."""
+    policies: str = "packaged"
+    """Trained adapters of the model: `packaged` (those that come with the service and its packaged model), `none`, or a
+    folder with one folder a role (`extractor`, `manager`, `answerer`) where there is a policy for it."""
     max_batch: int = Field(8, ge=1, le=64)
     """Requests generated as one batch."""
     threads: int | None = Field(None, ge=1)

@@ -3,7 +3,7 @@
 MemoryServiceError
 ├── NotFound
 │   ├── UnknownBank · UnknownMemory · UnknownTurn · UnknownIngestion · UnknownAnswer · UnknownOperation · UnknownKey
-│   ├── UnknownWebhook · UnknownDelivery · UnknownErasure
+│   ├── UnknownWebhook · UnknownDelivery · UnknownErasure · UnknownPolicy
 ├── Conflict
 │   ├── TurnConflict         the same external id with another content
 │   ├── IdempotencyConflict  the same Idempotency-Key with another request
@@ -16,6 +16,7 @@ MemoryServiceError
 │   └── BankExists           a bank of that name is there already
 ├── PreconditionFailed       `If-Match` names another version
 ├── InvalidInput             out of bounds, with the bound
+│   └── UnfitPolicy          a policy that cannot be served here, or is asked otherwise than it was trained
 ├── Unauthenticated          no key, or one that is not known
 ├── Forbidden                the key's scope does not allow it
 ├── EmbeddingMismatch        rows were embedded by another model
@@ -111,6 +112,12 @@ class UnknownErasure(NotFound):
     noun = "receipt"
 
 
+class UnknownPolicy(NotFound):
+    """There is no such policy."""
+
+    noun = "policy"
+
+
 class Conflict(MemoryServiceError):
     """The request contradicts what is stored."""
 
@@ -171,6 +178,10 @@ class PreconditionFailed(MemoryServiceError):
 
 class InvalidInput(MemoryServiceError, ValueError):
     """The input is out of bounds."""
+
+
+class UnfitPolicy(InvalidInput):
+    """The policy cannot be served here."""
 
 
 class Unauthenticated(MemoryServiceError):

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from app.core.changes import Changes
+from app.core.policies import Served
 from app.core.values import Candidate, Completion, Memory, Prompt, Query, Turn, Vector
 
 
@@ -20,6 +21,14 @@ class Completer(Protocol):
         Raises a `ModelError`: `ModelUnreachable`, `ModelTimedOut`, `ModelOverloaded`, `ModelRefused`, `ReplyCutOff`
         or `BrokenReply`.
         """
+        ...
+
+
+class PolicyServer(Completer, Protocol):
+    """A completer that can call another policy than the one that it is configured for."""
+
+    async def complete(self, prompt: Prompt, policy: Served | None = None) -> Completion:
+        """As `Completer.complete`; by `policy` if given. `Completion.policy` names what replied."""
         ...
 
 

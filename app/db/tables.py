@@ -1,4 +1,4 @@
-"""The tables. Every row with a tenant's data has the tenant in its key."""
+"""The tables. Every row with a tenant's data has the tenant in its key; `DEPLOYMENT_WIDE` tables hold no such data."""
 
 from __future__ import annotations
 
@@ -422,3 +422,29 @@ Index(
     deliveries.c.run_at,
     postgresql_where=deliveries.c.state == "waiting",
 )
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("folder", Text),
+    Column("stamp", JSONB, nullable=False),
+    _moment("added_at", now=True),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("role", Text, nullable=False),
+    # Null: the configured model.
+    Column("policy", Text),
+    # The promotion that a rollback goes back to; null: the configured model.
+    Column("returns_to", BigInteger),
+    _moment("promoted_at", now=True),
+)
+Index("promotions_role_idx", promotions.c.role, promotions.c.number)
+
+DEPLOYMENT_WIDE = frozenset({"policies", "promotions"})

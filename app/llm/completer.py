@@ -7,19 +7,26 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import openai
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
-from app.core import errors
+from app.core import errors, rendering
+from app.core.policies import Served
 from app.core.values import Completion, Prompt, Usage
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
+_ENABLE_LOADING = (
+    "start vLLM with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, or have it serve the adapter"
+)
+MAX_REASON_CHARACTERS = 300
+
 
 class HttpCompleter:
-    """Implements `app.core.ports.Completer`. Retries are the client library's: backoff with jitter, `Retry-After`."""
+    """Implements `app.core.ports.PolicyServer`. Retries are the client's: backoff with jitter, `Retry-After`."""
 
     def __init__(
         self,
@@ -44,33 +51,82 @@ class HttpCompleter:
         self._sampling: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, policy: Served | None = None) -> Completion:
         async with self._slots:
             started = time.perf_counter()
-            response = await self._ask(prompt)
+            response = await self._ask(prompt, policy)
             seconds = time.perf_counter() - started
-        return Completion(text=_text_of(response), policy=self._model, usage=_usage_of(response), seconds=seconds)
+        name = policy.label if policy else self._model
+        return Completion(text=_text_of(response), policy=name, usage=_usage_of(response), seconds=seconds)
+
+    async def prepare(self, policy: Served) -> None:
+        """Make sure that the server serves a policy; a vLLM loads its adapter. Raises a `ModelError`."""
+        if not await self._serves(policy.model):
+            await self._load(policy)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def _ask(self, prompt: Prompt) -> ChatCompletion:
-        form: Any = {"name": prompt.role.value, "schema": prompt.reply_schema, "strict": True}
-        messages: Any = [message.model_dump() for message in prompt.messages]
+    async def _ask(self, prompt: Prompt, policy: Served | None) -> ChatCompletion:
         try:
-            response: ChatCompletion = await self._client.chat.completions.create(
-                model=self._model,
-                messages=messages,
-                # Not as `response_format`: the client would copy the schema, value by value, in every call.
-                extra_body={"response_format": {"type": "json_schema", "json_schema": form}},
-                **self._sampling,
-            )
-            return response
+            return await self._create_by(prompt, policy) if policy else await self._create(prompt, self._model)
         except openai.OpenAIError as error:
             raise self._translated(error) from error
         except (json.JSONDecodeError, ValueError) as error:
             raise errors.BrokenReply(f"{self._base_url} answered what is not JSON.") from error
+
+    async def _create_by(self, prompt: Prompt, policy: Served) -> ChatCompletion:
+        """A server that was started anew has forgotten the adapters that it had loaded, and is told once."""
+        try:
+            return await self._create(prompt, policy.model)
+        except openai.NotFoundError:
+            pass
+        try:
+            await self._load(policy)
+            return await self._create(prompt, policy.model)
+        except (errors.ModelRefused, openai.NotFoundError) as error:
+            # Not for ever: it replies again when the server, or the promotion, has been put right.
+            raise errors.ModelUnreachable(
+                f"{self._base_url} does not serve the policy {policy.label}, and could not be made to."
+            ) from error
+
+    async def _create(self, prompt: Prompt, model: str) -> ChatCompletion:
+        form: Any = {"name": prompt.role.value, "schema": prompt.reply_schema, "strict": True}
+        messages: Any = [message.model_dump() for message in prompt.messages]
+        response: ChatCompletion = await self._client.chat.completions.create(
+            model=model,
+            messages=messages,
+            # Not as `response_format`: the client would copy the schema, value by value, in every call.
+            extra_body={"response_format": {"type": "json_schema", "json_schema": form}},
+            **self._sampling,
+        )
+        return response
+
+    async def _serves(self, model: str) -> bool:
+        try:
+            return model in {one.id async for one in self._client.models.list()}
+        except openai.NotFoundError:
+            # A server that does not list its models: the first call will tell.
+            return True
+        except openai.OpenAIError as error:
+            raise self._translated(error) from error
+
+    async def _load(self, policy: Served) -> None:
+        """By vLLM's `POST /v1/load_lora_adapter`."""
+        if policy.folder is None:
+            raise errors.ModelRefused(f"{self._base_url} does not serve {policy.model!r}, the policy {policy.label}.")
+        body = {"lora_name": policy.model, "lora_path": policy.folder}
+        try:
+            await self._client.post("/load_lora_adapter", body=body, cast_to=httpx.Response)
+        except openai.APIStatusError as error:
+            # Another process may have loaded it meanwhile.
+            if error.status_code == 400 and await self._serves(policy.model):
+                return
+            reason = _reason(error) or f"{_ENABLE_LOADING} from its start"
+            raise errors.ModelRefused(f"{self._base_url} does not load the policy {policy.label}: {reason}.") from error
+        except openai.OpenAIError as error:
+            raise self._translated(error) from error
 
     def _translated(self, error: openai.OpenAIError) -> errors.ModelError:
         """Without the server's own words: they may quote the prompt, and what is said here is stored."""
@@ -86,6 +142,13 @@ class HttpCompleter:
                 return errors.ModelRefused(f"Status {status} from {where}.")
             case _:
                 return errors.BrokenReply(f"{where.capitalize()} answered in an unknown form.")
+
+
+def _reason(error: openai.APIStatusError) -> str | None:
+    """Why vLLM does not load an adapter, in its own words, which are about the adapter alone."""
+    said = error.body if isinstance(error.body, dict) else {}
+    message = said.get("message") or (said.get("error") or {}).get("message")
+    return rendering.one_line(str(message).rstrip("."), MAX_REASON_CHARACTERS) if message else None
 
 
 def _text_of(response: ChatCompletion) -> str:

@@ -1,7 +1,8 @@
 """Constrained generation for a changing set of rows: each joins alone, all take a step together.
 
 What the schema forces (keys, braces, the rest of an enum's value) is never sampled: it goes through the model in the
-same pass as the sampled token before it. The constant first messages of a prompt go through the model once.
+same pass as the sampled token before it. The constant first messages of a prompt go through the model once, and once
+more under each adapter: what a layer makes of them is the adapter's too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.core.errors import ModelRefused, ReplyCutOff
 from app.core.values import Message, Prompt
+from app.local.adapters import Adapters
 from app.local.constrain import Grammar, Vocabulary
 from app.local.model import hide_progress_bars
 from app.local.slots import GROUPED_ATTENTION, KeyValueSlots, Prefix
@@ -37,6 +39,8 @@ class Row:
     prompt_tokens: int
     max_tokens: int
     grammar: Grammar
+    adapter: str | None = None
+    """Name of the adapter that it is made under; None: the model as it is."""
     length: int = 0
     """Tokens whose keys and values are stored."""
     pending: list[int] = field(default_factory=list)
@@ -90,19 +94,20 @@ class Decoder:
         self._temperature = temperature
         self._random = torch.Generator(device).manual_seed(seed)
         self._keep_prefixes = keep_prefixes
-        self._prefixes: OrderedDict[tuple[Message, ...], Prefix] = OrderedDict()
+        self._prefixes: OrderedDict[tuple[str | None, tuple[Message, ...]], Prefix] = OrderedDict()
+        self.adapters = Adapters(self._model)
         self.rows: list[Row] = []
 
     @torch.inference_mode()
-    def join(self, prompt: Prompt, max_tokens: int) -> Row:
-        """Read a prompt, and sample its first token. Raises `ModelRefused`."""
+    def join(self, prompt: Prompt, max_tokens: int, adapter: str | None = None) -> Row:
+        """Read a prompt, under a loaded adapter or none, and sample its first token. Raises `ModelRefused`."""
         tokens = self._tokens(prompt.messages, for_reply=True)
         if len(tokens) + max_tokens > self.max_context:
             raise ModelRefused(
                 f"The prompt has {len(tokens)} tokens and the reply may have {max_tokens}; "
                 f"together they may have {self.max_context}."
             )
-        row = Row(len(tokens), max_tokens, self._vocabulary.grammar(prompt.reply_schema))
+        row = Row(len(tokens), max_tokens, self._vocabulary.grammar(prompt.reply_schema), adapter)
         row.extend(row.grammar.forced())
         if not row.finished:
             self._read(row, prompt.messages[: prompt.constant], tokens)
@@ -127,7 +132,8 @@ class Decoder:
     def _read(self, row: Row, constant: tuple[Message, ...], tokens: list[int]) -> None:
         """Put a prompt and what it forces through the model in the next free place, and sample what follows."""
         place = len(self.rows)
-        kept = self._prefixes.get(constant)
+        key = (row.adapter, constant)
+        kept = self._prefixes.get(key)
         if kept:
             row.length = len(common_prefix(kept.tokens, tokens[:-1]))
             self._slots.restore(place, kept, row.length)
@@ -137,8 +143,8 @@ class Decoder:
             self._pass(rows, [row.pending[:PREFILL_TOKENS]], [row])
         self._advance([row], self._pass(rows, [row.pending], [row]))
         if constant and self._keep_prefixes:
-            self._prefixes[constant] = kept or self._slots.save(place, common_prefix(self._tokens(constant), tokens))
-            self._prefixes.move_to_end(constant)
+            self._prefixes[key] = kept or self._slots.save(place, common_prefix(self._tokens(constant), tokens))
+            self._prefixes.move_to_end(key)
             if len(self._prefixes) > KEPT_PREFIXES:
                 self._prefixes.popitem(last=False)
 
@@ -161,6 +167,7 @@ class Decoder:
         lengths = torch.tensor([row.length for row in rows], device=self._device)
         positions = lengths[:, None] + torch.arange(width, device=self._device)
         mask = self._slots.aim(place, positions)
+        self.adapters.aim([row.adapter for row in rows])
         states = self._model.base_model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=self._slots, use_cache=True
         ).last_hidden_state

@@ -17,8 +17,10 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from app.core.errors import ModelError, ModelOverloaded, ModelUnreachable
+from app.core.errors import ModelError, ModelOverloaded, ModelUnreachable, UnfitPolicy
+from app.core.policies import Served
 from app.core.values import Completion, Prompt, Role, Usage
+from app.local.model import source_sha256
 
 if TYPE_CHECKING:
     from app.local.decoding import Decoder, Row
@@ -35,15 +37,17 @@ class _Call:
     """One `complete` that waits for its reply."""
 
     prompt: Prompt
+    policy: Served | None = None
     began: float = field(default_factory=time.perf_counter)
     done: Future[Completion] = field(default_factory=Future)
     abandoned: bool = False
 
 
 class LocalCompleter:
-    """The `Completer` port on a model folder or a model's name; `start` before the first call.
+    """The `PolicyServer` port on a model folder or a model's name; `start` before the first call.
 
     Calls join the running batch between two tokens and leave it when they are complete: none waits for a batch to end.
+    Policies are adapters, and rows of several are in one batch; a role without a policy has the model as it is.
     """
 
     def __init__(
@@ -58,8 +62,10 @@ class LocalCompleter:
         temperature: float = 0.0,
         seed: int = 0,
         keep_prefixes: bool = True,
+        policies: Mapping[Role, Served] | None = None,
     ) -> None:
         self.name = name
+        self._policies = policies or {}
         self._model = model
         self._max_batch = max_batch
         self._threads = threads or max(1, visible_cores() // 2)
@@ -73,7 +79,7 @@ class LocalCompleter:
         self._open = self._stopping = False
 
     async def start(self) -> None:
-        """Load the model. Raises what loading it raises."""
+        """Load the model and its policies. Raises what loading raises, `UnfitPolicy` for one of another model."""
         self._thread.start()
         await asyncio.wrap_future(self._loaded)
         self._open = True
@@ -85,10 +91,10 @@ class LocalCompleter:
             self._waiting.put(None)
             await asyncio.to_thread(self._thread.join)
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, policy: Served | None = None) -> Completion:
         if not self._open:
             raise ModelUnreachable("The local model is not running.")
-        call = _Call(prompt)
+        call = _Call(prompt, policy or self._policies.get(prompt.role))
         self._waiting.put(call)
         try:
             return await asyncio.wrap_future(call.done)
@@ -123,7 +129,7 @@ class LocalCompleter:
         from app.local.decoding import Decoder
 
         torch.set_num_threads(self._threads)
-        return Decoder(
+        decoder = Decoder(
             self._model,
             max_batch=self._max_batch,
             max_context=self._max_context,
@@ -131,6 +137,23 @@ class LocalCompleter:
             seed=self._seed,
             keep_prefixes=self._keep_prefixes,
         )
+        for policy in self._policies.values():
+            self._load_policy(decoder, policy)
+        return decoder
+
+    def _load_policy(self, decoder: Decoder, policy: Served) -> None:
+        """Take in a policy, unless it is there. Raises `UnfitPolicy` for one that is no adapter of this model."""
+        if policy.label in decoder.adapters:
+            return
+        made_from, folder = policy.stamp.base, Path(self._model)
+        if policy.stamp.form != "adapter" or policy.folder is None:
+            raise UnfitPolicy(f"The policy {policy.label} is no adapter; the model in process serves nothing else.")
+        if made_from.sha256 and folder.is_dir() and (own := source_sha256(folder)) != made_from.sha256:
+            raise UnfitPolicy(
+                f"The policy {policy.label} was made from {made_from.name} ({made_from.sha256[:12]}), "
+                f"but the model here is another ({own[:12]})."
+            )
+        decoder.adapters.add(policy.label, Path(policy.folder))
 
     def _take_calls(self, decoder: Decoder) -> None:
         """Let waiting calls join while there is room; where nothing runs, wait for one."""
@@ -146,9 +169,14 @@ class LocalCompleter:
         if not call.done.set_running_or_notify_cancel():
             return
         try:
-            row = decoder.join(call.prompt, self._max_tokens[call.prompt.role])
+            if call.policy:
+                self._load_policy(decoder, call.policy)
+            name = call.policy.label if call.policy else None
+            row = decoder.join(call.prompt, self._max_tokens[call.prompt.role], name)
         except ModelError as error:
             call.done.set_exception(error)
+        except UnfitPolicy as error:
+            call.done.set_exception(ModelUnreachable(str(error)))
         except Exception:
             logger.exception("the local model failed")
             call.done.set_exception(ModelOverloaded("The local model failed inside."))
@@ -172,9 +200,8 @@ class LocalCompleter:
 
     def _completion(self, row: Row, call: _Call) -> Completion:
         usage = Usage(prompt_tokens=row.prompt_tokens, completion_tokens=len(row.reply))
-        return Completion(
-            text=row.text(), policy=self.name, usage=usage, seconds=round(time.perf_counter() - call.began, 4)
-        )
+        seconds = round(time.perf_counter() - call.began, 4)
+        return Completion(text=row.text(), policy=row.adapter or self.name, usage=usage, seconds=seconds)
 
     def _fail_running(self, decoder: Decoder, error: ModelError) -> None:
         for call in self._running.values():

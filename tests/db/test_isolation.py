@@ -21,7 +21,8 @@ from app.settings import DatabaseSettings
 from tests.fixtures.every_table import Rows, made_up, write_rows
 from tests.fixtures.everything import everything
 
-NAMES = sorted(tables.metadata.tables)
+NAMES = sorted(set(tables.metadata.tables) - tables.DEPLOYMENT_WIDE)
+"""Of the tables with data of tenants."""
 APPEND_ONLY = {"audit_events", "erasures"}
 NOT_ALLOWED = "42501"
 
@@ -50,7 +51,7 @@ async def digest(sessions: Sessions, tenant_id: UUID) -> dict[str, str]:
     """What a tenant has in each table."""
     found = {}
     async with everything(sessions) as session:
-        for table in tables.metadata.sorted_tables:
+        for table in map(tables.metadata.tables.__getitem__, NAMES):
             whole = func.coalesce(func.string_agg(literal_column(f"{table.name}::text"), "|"), "")
             found[table.name] = await session.scalar(select(whole).where(tenant_of(table) == tenant_id)) or ""
     return found
@@ -111,6 +112,19 @@ async def test_without_a_tenant_there_is_no_row(name: str, sessions: Sessions, t
         await without_effect(session, update(table).values({some.name: some}), allowed=allowed)
         await without_effect(session, delete(table), allowed=allowed)
     assert [await digest(sessions, tenant) for tenant in (two.mine, two.theirs)] == before
+
+
+@pytest.mark.parametrize("name", sorted(tables.DEPLOYMENT_WIDE))
+async def test_what_is_the_deployments_can_be_read_alone(name: str, sessions: Sessions, two: Two) -> None:
+    table = tables.metadata.tables[name]
+    assert not {"tenant_id", "bank_id"} & set(table.columns.keys())
+    for begun in (sessions.dispatch, lambda: sessions.begin(two.mine)):
+        async with begun() as session:
+            assert (await session.scalar(select(func.count()).select_from(table)) or 0) >= 2
+            await refused(session, insert(table).values(made_up(table, two.mine, {})))
+            await refused(session, update(table).values(role="manager"))
+            await refused(session, delete(table))
+            await refused(session, select(table).with_for_update())
 
 
 @pytest.mark.parametrize("name", sorted(APPEND_ONLY))
@@ -208,7 +222,8 @@ async def test_every_table_is_bound_by_policies_of_its_tenant(sessions: Sessions
         "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class WHERE relnamespace = 'public'::regnamespace "
         "AND relkind NOT IN ('i', 'S', 'c') AND relname <> 'alembic_version'",
     )
-    assert {name: both for name, *both in bound} == {name: [True, True] for name in NAMES}
+    expected = {name: [True, True] for name in NAMES} | {name: [False, False] for name in tables.DEPLOYMENT_WIDE}
+    assert {name: both for name, *both in bound} == expected
     policies = await catalog(
         sessions,
         "SELECT tablename, policyname, permissive, roles::text[], cmd, qual, with_check FROM pg_policies ORDER BY 1, 2",
@@ -237,7 +252,8 @@ async def test_nobody_else_has_rights(sessions: Sessions) -> None:
     of_service = {name: rights for name, grantee, rights in granted if grantee == "memory_r1_service"}
     full = ["DELETE", "INSERT", "SELECT", "UPDATE"]
     expected = dict.fromkeys(NAMES, full) | {name: ["INSERT", "SELECT"] for name in (*APPEND_ONLY, "tenants")}
-    assert of_service == expected | {"alembic_version": ["SELECT"]}
+    readable = {name: ["SELECT"] for name in ("alembic_version", *tables.DEPLOYMENT_WIDE)}
+    assert of_service == expected | readable
     schema = await catalog(
         sessions,
         "SELECT has_schema_privilege(r, 'public', 'CREATE') FROM "

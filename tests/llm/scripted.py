@@ -112,6 +112,8 @@ class ScriptedServer:
         self.open_calls = 0
         """Calls that were read and not answered yet."""
         self.port = port
+        self.adapters: dict[str, str] | None = None
+        """Folders of the adapters that were loaded, as vLLM has them at run time; None: it loads none."""
         self._rules: list[_Rule] = []
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -136,6 +138,7 @@ class ScriptedServer:
         """Forget rules and calls."""
         self._rules.clear()
         self.calls.clear()
+        self.adapters = None
 
     def start(self) -> None:
         self._thread.start()
@@ -178,8 +181,13 @@ class ScriptedServer:
             writer.close()
 
     async def _respond(self, head: str, body: bytes, reader: asyncio.StreamReader) -> Reply:
+        if head.startswith("GET /v1/models "):
+            served = [{"id": name, "object": "model"} for name in (self.model, *(self.adapters or ()))]
+            return Reply(body=json.dumps({"object": "list", "data": served}).encode())
+        if head.startswith("POST /v1/load_lora_adapter ") and self.adapters is not None:
+            return self._load(json.loads(body), self.adapters)
         if not head.startswith("POST /v1/chat/completions "):
-            return fails(404, "not scripted")
+            return Reply(status=404, body=b'{"detail": "Not Found"}')
         key = re.search(r"(?i)^authorization: *(.+)\r$", head, re.MULTILINE)
         call = Call(json.loads(body), key[1] if key else None, self._loop.time())
         self.calls.append(call)
@@ -192,7 +200,18 @@ class ScriptedServer:
         finally:
             self.open_calls -= 1
 
+    def _load(self, wanted: dict[str, str], adapters: dict[str, str]) -> Reply:
+        name = wanted["lora_name"]
+        if name in adapters:
+            return fails(400, f"The lora adapter '{name}' has already been loaded.")
+        if not wanted["lora_path"].startswith("/"):
+            return fails(404, f"No adapter found for {name}.")
+        adapters[name] = wanted["lora_path"]
+        return Reply(body=b"Success")
+
     def _reply_to(self, call: Call) -> Reply:
+        if self.adapters is not None and call.body["model"] not in (self.model, *self.adapters):
+            return fails(404, "The model does not exist.")
         rule = next((rule for rule in self._rules if rule.fits(call)), None)
         if rule is None:
             return self._by_schema(call)

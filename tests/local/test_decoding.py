@@ -160,10 +160,14 @@ def reference(model_dir: Path) -> tuple[Any, Any, Vocabulary]:
     return tokenizer, model, Vocabulary(tokenizer, model.config.vocab_size, [tokenizer.eos_token_id])
 
 
-@torch.inference_mode()
 def check_each_choice(model_dir: Path, prompt: Prompt, row: Row) -> None:
+    """Compare a reply with the logits of the model in a folder."""
+    check_each_choice_of(*reference(model_dir), prompt, row)
+
+
+@torch.inference_mode()
+def check_each_choice_of(tokenizer: Any, model: Any, vocabulary: Vocabulary, prompt: Prompt, row: Row) -> None:
     """Compare a reply with the logits of transformers' own attention, one pass over prompt and reply."""
-    tokenizer, model, vocabulary = reference(model_dir)
     chat = [message.model_dump() for message in prompt.messages]
     start = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
     assert row.prompt_tokens == len(start)

@@ -155,7 +155,7 @@ async def test_a_service_does_not_start_on_banks_of_another_embedder(service: Se
     )
     settings = service.settings.model_copy(update={"embedding": embedding})
     with pytest.raises(errors.EmbeddingMismatch, match="other"):
-        async with open_service(settings, dict(service.completers)):
+        async with open_service(settings, completers={}):
             pytest.fail("it started")
 
 

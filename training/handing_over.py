@@ -1,0 +1,121 @@
+"""From a run's record and an evaluation to what the exporter writes on a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.core.agents.answerer import AnswererOptions
+from app.core.agents.extractor import ExtractorOptions
+from app.core.agents.manager import ManagerOptions
+from app.core.policies import Data, Measured, Score
+from app.core.values import Role
+from training.engine import TrainingError, UnfitConfiguration
+from training.evaluation.bootstrap import Estimate
+from training.evaluation.config import Kind, System
+from training.evaluation.measures import ALL, Results
+from training.export import Provenance
+from training.measuring import UNTRAINED
+from training.run_record import RunRecord
+
+NON_COMMERCIAL = "CC BY-NC 4.0"
+_OPTIONS: dict[Role, type[ExtractorOptions] | type[ManagerOptions] | type[AnswererOptions]] = {
+    Role.EXTRACTOR: ExtractorOptions,
+    Role.MANAGER: ManagerOptions,
+    Role.ANSWERER: AnswererOptions,
+}
+
+
+def provenance(
+    record: RunRecord, name: str, licence: str | None, limits: Sequence[str], scores: Sequence[Score]
+) -> Provenance:
+    """What the card says of a run. Raises `UnfitConfiguration` where no licence follows from the data."""
+    runs = _all(record)
+    return Provenance(
+        name=name,
+        role=record.role,
+        options=_OPTIONS[record.role].model_validate(record.prompt.options),
+        licence=licence or _licence(runs),
+        method=", then ".join(record.methods),
+        steps=sum(one.rounds for one in runs),
+        seeds=tuple(dict.fromkeys(one.seed for one in runs)),
+        data=tuple(dict.fromkeys(_data(one) for one in runs)),
+        config=record.model_dump(
+            mode="json", include={"config", "reward", "rules", "embedder", "others", "versions", "git", "before"}
+        ),
+        limits=tuple(limits),
+        scores=tuple(scores),
+    )
+
+
+def _all(record: RunRecord) -> list[RunRecord]:
+    """The run and those before it, first one first."""
+    return [*(_all(record.before) if record.before else ()), record]
+
+
+def _data(record: RunRecord) -> Data:
+    data = record.data
+    number = f"{data.rows} rows of {len(data.conversations)} conversations, for {record.method}."
+    return Data(
+        source=data.source,
+        split=data.split,
+        seeds=() if data.seed is None else (data.seed,),
+        licence=data.licence,
+        note=f"{number} {data.note}".strip(),
+    )
+
+
+def _licence(runs: Sequence[RunRecord]) -> str:
+    licences = {one.data.licence for one in runs}
+    if NON_COMMERCIAL in licences:
+        return NON_COMMERCIAL
+    if licences != {"Apache-2.0"} or runs[0].base.name != "SmolLM2-135M-Instruct":
+        raise UnfitConfiguration("The licence does not follow from the data and the base: say it with --licence.")
+    return "Apache-2.0"
+
+
+def scores(folder: Path, role: Role) -> list[Score]:
+    """What an evaluation found of the agents untrained, and with what was trained. Raises `TrainingError`."""
+    results = _read(folder)
+    names = [role.value for role in Role]
+    before = System(kind=Kind.AGENTS, extractor=UNTRAINED, manager=UNTRAINED, answerer=UNTRAINED).name
+    team: dict[str, Any] = {name: name if name in results.policies else UNTRAINED for name in names}
+    after = System(kind=Kind.AGENTS, **team).name
+    if missing := [name for name in (before, after) if name not in results.systems]:
+        raise TrainingError(f"The evaluation in {folder} has no {', '.join(missing)}.")
+    old, new = (results.systems[name].groups[ALL].scores for name in (before, after))
+    trained = " and ".join(name for name in names if team[name] != UNTRAINED)
+    found = [
+        Score(
+            measure=f"{metric}, with the trained {trained}",
+            data=results.note,
+            before=_measured(old[metric]),
+            after=_measured(new[metric]),
+        )
+        for metric in new
+    ]
+    if role is Role.MANAGER and {UNTRAINED, role.value} <= set(results.operations):
+        rights = [results.operations[name].accuracy for name in (UNTRAINED, role.value)]
+        if rights[1] is not None:
+            first = None if rights[0] is None else Measured(value=rights[0])
+            found.append(
+                Score(measure="right operations", data=results.note, before=first, after=Measured(value=rights[1]))
+            )
+    return found
+
+
+def _read(folder: Path) -> Results:
+    file = folder / "results.json"
+    try:
+        return Results.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise TrainingError(f"{folder} has no finished evaluation: there is no {file.name}.") from error
+    except ValidationError as error:
+        raise TrainingError(f"{file} is no result of an evaluation of this version.") from error
+
+
+def _measured(estimate: Estimate) -> Measured:
+    return Measured(value=estimate.mean, low=estimate.low, high=estimate.high)
