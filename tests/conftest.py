@@ -14,6 +14,9 @@ pytest_plugins = [
     "tests.fixtures.live",
 ]
 
+# Tables are cut to a terminal's width, and a test has no terminal.
+os.environ["COLUMNS"] = "200"
+
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
