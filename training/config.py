@@ -67,14 +67,17 @@ class Model(Section):
 
 
 class Vllm(Section):
-    """How a vLLM samples; needs a GPU, since the weights reach it by NCCL alone."""
+    """How a vLLM samples."""
 
-    mode: Literal["server", "colocate"]
+    mode: Literal["server", "colocate", "adapter"]
+    """`server` (TRL's own) and `colocate` get all weights by NCCL, and need a GPU. `adapter` is any vLLM that reads the
+    adapter from the run's folder before each round; for LoRA, also without a GPU; see `training.trl_vllm_adapter`."""
     url: str = "http://127.0.0.1:8000"
     """Of the server, which must answer with processed log-probabilities."""
     group_port: PositiveInt = 51216
-    """Of the server, for the weights."""
+    """Of TRL's server, for the weights."""
     timeout_seconds: Positive = 240.0
+    """Of `adapter`: for all replies to one prompt, waiting included."""
     memory_share: Share = 0.3
     """Of the GPU, where it is shared with the training."""
     tensor_parallel: PositiveInt = 1

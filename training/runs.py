@@ -136,7 +136,7 @@ def _check(run: Run) -> None:
     if run.method != "sft" and run.config.verl is None:
         from training.trl_adapter import refuse_what_cannot_run
 
-        refuse_what_cannot_run(run.config.rollout.vllm)
+        refuse_what_cannot_run(run.config)
     if run.method == "logo" and run.config.verl is not None:
         raise UnfitConfiguration("LoGo-GRPO has no form on verl: leave the section out by --set verl=")
     if run.method == "logo" and run.role is not Role.MANAGER:

@@ -26,6 +26,7 @@ from training.trl_logo import LogoTrainer
 from training.trl_ppo import PpoTrainer
 from training.trl_quiet import Local, quiet
 from training.trl_rollouts import RolloutTrainer, reward_function, score_reply_tokens_alone
+from training.trl_vllm_adapter import check_server, sampling
 
 
 class TrlTrainer:
@@ -66,22 +67,24 @@ class TrlTrainer:
     ) -> Trained:
         if config.logo is None:
             raise UnfitConfiguration("The configuration has no section logo.")
-        refuse_what_cannot_run(config.rollout.vllm)
+        refuse_what_cannot_run(config)
         _refuse_processes_that_wait_for_each_other(config.logo, config.rollout.vllm)
         checkpoint = _checkpoint(config, "logo", out_dir, resume)
         with quiet():
             trainer = _logo_trainer(config, config.logo, task, out_dir)
-            return _run(trainer, config, config.logo, config.logo.updates_per_round, out_dir, checkpoint, stop)
+            with sampling(trainer, config, out_dir):
+                return _run(trainer, config, config.logo, config.logo.updates_per_round, out_dir, checkpoint, stop)
 
 
 def _learn_from_rewards(
     config: TrainingConfig, method: Policy, name: str, task: Task, out_dir: Path, resume: bool, stop: Stop
 ) -> Trained:
-    refuse_what_cannot_run(config.rollout.vllm)
+    refuse_what_cannot_run(config)
     checkpoint = _checkpoint(config, name, out_dir, resume)
     with quiet():
         trainer = _policy_trainer(config, method, task, out_dir)
-        return _run(trainer, config, method, method.updates_per_round, out_dir, checkpoint, stop)
+        with sampling(trainer, config, out_dir):
+            return _run(trainer, config, method, method.updates_per_round, out_dir, checkpoint, stop)
 
 
 def _checkpoint(config: TrainingConfig, method: str, out_dir: Path, resume: bool) -> Path | None:
@@ -93,10 +96,13 @@ def _checkpoint(config: TrainingConfig, method: str, out_dir: Path, resume: bool
         return run_folder.last_checkpoint(out_dir) if resume else None
 
 
-def refuse_what_cannot_run(vllm: Vllm | None) -> None:
+def refuse_what_cannot_run(config: TrainingConfig) -> None:
     """Raise `UnfitConfiguration` where vLLM is asked for and cannot get the weights."""
+    vllm = config.rollout.vllm
     if vllm is None:
         return
+    if vllm.mode == "adapter":
+        return check_server(config, vllm)
     if not torch.cuda.is_available():
         raise UnfitConfiguration("Sampling by vLLM needs a GPU: weights reach it by NCCL. Leave rollout.vllm out.")
     if find_spec("vllm") is None:
@@ -309,7 +315,14 @@ def _policy_arguments(config: TrainingConfig, method: Policy, out_dir: Path) -> 
 
 
 def _vllm_arguments(vllm: Vllm) -> dict[str, Any]:
-    return {
+    correction = {
+        "vllm_importance_sampling_correction": vllm.correction is not None,
+        "vllm_importance_sampling_mode": vllm.correction or "sequence_mask",
+        "vllm_importance_sampling_clip_max": vllm.correction_cap,
+    }
+    if vllm.mode == "adapter":
+        return correction
+    return correction | {
         "use_vllm": True,
         "vllm_mode": vllm.mode,
         "vllm_server_base_url": vllm.url if vllm.mode == "server" else None,
@@ -318,9 +331,6 @@ def _vllm_arguments(vllm: Vllm) -> dict[str, Any]:
         "vllm_gpu_memory_utilization": vllm.memory_share,
         "vllm_tensor_parallel_size": vllm.tensor_parallel,
         "vllm_enable_sleep_mode": vllm.sleep_between,
-        "vllm_importance_sampling_correction": vllm.correction is not None,
-        "vllm_importance_sampling_mode": vllm.correction or "sequence_mask",
-        "vllm_importance_sampling_clip_max": vllm.correction_cap,
     }
 
 

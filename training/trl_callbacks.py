@@ -28,6 +28,7 @@ OURS = {
     "completions/mean_length": "reply_tokens",
     "completions/clipped_ratio": "replies_cut_off",
     "sampling/sampling_logp_difference/mean": "sampler_difference",
+    "sampling/importance_sampling_ratio/mean": "sampler_ratio",
     "mean_token_accuracy": "token_accuracy",
 }
 """TRL's names, and ours for the same."""

@@ -22,7 +22,7 @@ from app.core.policies import PromptStamp
 from app.core.values import Role
 from tests.e2e.conversations import BUDDY, hold_conversation, said, wait_until_ended
 from tests.e2e.processes import Service, Workplace, eventually
-from tests.fixtures.model_servers import ModelServer, serve_vllm
+from tests.fixtures.model_servers import WITH_ADAPTERS, ModelServer, serve_vllm
 from tests.fixtures.policies import a_stamp
 from tests.llm.scripted import ScriptedServer
 from tests.local.adapters import make_adapter
@@ -47,16 +47,11 @@ FOR_A_SMALL_MODEL = {
 }
 
 
-WITH_ADAPTERS = ("--enable-lora", "--max-loras", "1", "--max-lora-rank", "8", "--lora-target-modules", "qkv_proj")
-"""A processor is slow with adapters on all layers."""
-
-
 @pytest.mark.usefixtures("vllm_installed")
 def test_a_conversation_on_vllm_goes_on_after_vllm_was_killed(
-    small_model_dir: Path, database_url: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+    small_model_dir: Path, database_url: str, workplace: Workplace
 ) -> None:
     # Not the server that the session shares: this one does not survive.
-    monkeypatch.setenv("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "True")
     with serve_vllm(small_model_dir, *WITH_ADAPTERS) as server:
         settings = {"database__url": database_url, "llm__base_url": server.base_url, "llm__model": server.model}
         with workplace.started("serve", "--port", "0", **settings, **FOR_A_SMALL_MODEL) as service:

@@ -77,6 +77,7 @@ GRPO = ("grpo", "--config", "small_cpu", "--out")
         (("--role", "manager", "--data", "locomo"), "name a model with --extractor"),
         (("--role", "manager", "--start", "nowhere"), "There is no model in nowhere to go on from"),
         (("--role", "manager", "--set", "rollout.vllm.mode=server"), "needs a GPU"),
+        (("--role", "manager", "--set", 'rollout.vllm={mode="adapter",url="http://127.0.0.1:9"}'), "cannot be reached"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(
