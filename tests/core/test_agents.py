@@ -218,6 +218,13 @@ def test_each_fact_is_decided_on() -> None:
     assert _fits(prompt, {"reasoning": "because", "f1": [{"op": "ADD"}], "f2": [{"op": "NOOP"}]})
 
 
+def test_where_no_memory_is_shown_a_fact_can_only_be_added() -> None:
+    first = _deciding(1, 0)
+    assert _fits(first, {"reasoning": "because", "f1": [{"op": "ADD"}]})
+    assert not _fits(first, {"reasoning": "because", "f1": [{"op": "NOOP"}]})
+    assert _fits(_deciding(1, 1), {"reasoning": "because", "f1": [{"op": "NOOP"}]})
+
+
 def test_reasoning_can_be_switched_off() -> None:
     with_it, without = _deciding(), _deciding(reasoning=False)
     assert next(iter(with_it.reply_schema["properties"])) == "reasoning"

@@ -145,10 +145,10 @@ def _schema(facts: int, memories: int, options: ManagerOptions) -> dict[str, Any
 
 
 def _operation_schemas(memories: int, options: ManagerOptions) -> list[dict[str, Any]]:
-    """Only memories that were shown can be named; with none shown nothing can be updated or deleted."""
-    schemas = [rendering.object_schema({"op": {"type": "string", "enum": [op]}}) for op in ("ADD", "NOOP")]
+    """Only memories that were shown can be named; with none shown nothing is known yet, and can only be added."""
+    add, noop = (rendering.object_schema({"op": {"type": "string", "enum": [op]}}) for op in ("ADD", "NOOP"))
     if not memories:
-        return schemas
+        return [add]
     memory = {"type": "string", "enum": [f"m{n}" for n in range(1, memories + 1)]}
     update = {
         "op": {"type": "string", "enum": ["UPDATE"]},
@@ -156,4 +156,4 @@ def _operation_schemas(memories: int, options: ManagerOptions) -> list[dict[str,
         "text": rendering.text_schema(options.max_text_characters),
     }
     delete = {"op": {"type": "string", "enum": ["DELETE"]}, "memory": memory}
-    return [*schemas, rendering.object_schema(update), rendering.object_schema(delete)]
+    return [add, noop, rendering.object_schema(update), rendering.object_schema(delete)]
