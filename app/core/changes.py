@@ -1,8 +1,9 @@
 """From operations to changes: the manager's decisions checked against reality, with the reason for each rejection.
 
 Nothing that the model says can destroy what it was not told to: an operation that would drop a name or a number
-without the fact speaking of a change is refused, and the fact is then kept beside what is there. A fact whose
-operations were all refused is added as it stands; a fact is never lost to a bad decision.
+without the fact speaking of a change is refused, and the fact is then kept beside what is there. Nor can it say
+of a fact that it is known where no memory that was shown says it. A fact whose operations were all refused is added
+as it stands.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Verdict(StrEnum):
     APPLIED = "applied"
     REJECTED = "rejected"
     UNCHANGED = "unchanged"
-    """A NOOP, or an operation that would change nothing."""
+    """A NOOP that stands, or an operation that would change nothing."""
 
 
 class LoggedOperation(Value):
@@ -155,13 +156,14 @@ class _Planner:
         self._removals: list[RemoveMemory] = []
         self._log: list[LoggedOperation] = []
         self._touched: set[UUID] = set()
+        self._left: list[Fact] = []
+        """Facts that stand on what the bank says already."""
 
     def plan(self, operations: Sequence[Operation]) -> Plan:
         for number, fact in enumerate(self._facts, start=1):
             own = [operation for operation in operations if operation.fact == number]
-            is_ignored = bool(own) and all(operation.kind is OperationKind.NOOP for operation in own)
             held = [self._decide(operation, fact) for operation in own]
-            if not is_ignored and not any(held):
+            if not any(held):
                 self._add(fact, fallback=True)
         changes = Changes(adds=tuple(self._adds), revisions=tuple(self._revisions), removals=tuple(self._removals))
         return Plan(changes=changes, log=tuple(self._log))
@@ -172,8 +174,7 @@ class _Planner:
             case OperationKind.ADD:
                 return self._add(fact)
             case OperationKind.NOOP:
-                self._record(OperationKind.NOOP, fact, Verdict.UNCHANGED)
-                return False
+                return self._leave(operation, fact)
             case OperationKind.UPDATE:
                 return self._update(operation, fact)
             case OperationKind.DELETE:
@@ -181,6 +182,7 @@ class _Planner:
 
     def _add(self, fact: Fact, fallback: bool = False) -> bool:
         if self._knows(fact.text):
+            self._left.append(fact)
             self._record(OperationKind.ADD, fact, Verdict.UNCHANGED, reason="already known", fallback=fallback)
             return True
         added = AddMemory(
@@ -204,11 +206,22 @@ class _Planner:
         )
         return True
 
+    def _leave(self, operation: Operation, fact: Fact) -> bool:
+        covered = any(grounding.covers(text, fact.text, self._turn.speaker) for text in self._held())
+        if not covered and not self._knows(fact.text):
+            return self._reject(operation, fact, None, "no memory that was shown says it")
+        self._left.append(fact)
+        self._record(OperationKind.NOOP, fact, Verdict.UNCHANGED)
+        return True
+
     def _knows(self, text: str) -> bool:
         """True where the bank will hold just this text when the turn is done with, as far as is decided."""
+        return normalise(text) in {normalise(one) for one in self._held()}
+
+    def _held(self) -> list[str]:
+        """What the bank will say of what was shown and is new, as far as is decided."""
         untouched = [memory.text for memory in self._shown if memory.id not in self._touched]
-        held = [*untouched, *(add.text for add in self._adds), *(revision.text for revision in self._revisions)]
-        return normalise(text) in {normalise(one) for one in held}
+        return [*untouched, *(add.text for add in self._adds), *(revision.text for revision in self._revisions)]
 
     def _update(self, operation: Operation, fact: Fact) -> bool:
         memory = self._memory(operation)
@@ -242,10 +255,12 @@ class _Planner:
             return self._reject(operation, fact, memory, "the fact does not speak of a change")
         if not grounding.share_subject(fact.text, memory.text, self._turn.speaker):
             return self._reject(operation, fact, memory, "the fact speaks of something else")
+        if grounding.tells_the_same_change(memory.text, fact.text):
+            return self._reject(operation, fact, memory, "the memory says the same")
         self._touched.add(memory.id)
         self._removals.append(RemoveMemory(memory_id=memory.id, version=memory.version))
         self._record(OperationKind.DELETE, fact, Verdict.APPLIED, memory=memory)
-        return not grounding.lost_by(fact.text, memory.text)
+        return not grounding.news(fact.text, memory.text)
 
     def _why_not_update(self, memory: Memory | None, text: str, fact: Fact) -> str | None:
         if memory is None:
@@ -268,12 +283,20 @@ class _Planner:
     def _why_lossy(self, memory: Memory, text: str, fact: Fact) -> str | None:
         """A merge holds what is new in the fact, and drops what is old only where the fact speaks of a change to it."""
         lost = grounding.lost_by(fact.text, text)
+        if any(self._would_lose(left, memory, text) for left in self._left):
+            return "it would lose another fact of this turn"
         is_about_it = grounding.share_subject(f"{fact.text} {text}", memory.text, self._turn.speaker)
         if grounding.says_change(fact.text) and is_about_it:
             lost &= grounding.lost_by(fact.text, memory.text)
         else:
             lost |= grounding.lost_by(memory.text, text)
+            if not lost and not grounding.keeps_most(text, memory.text):
+                return "it would lose most of what the memory says"
         return f"it would lose {', '.join(sorted(lost))}" if lost else None
+
+    def _would_lose(self, left: Fact, memory: Memory, text: str) -> bool:
+        speaker = self._turn.speaker
+        return grounding.covers(memory.text, left.text, speaker) and not grounding.covers(text, left.text, speaker)
 
     def _memory(self, operation: Operation) -> Memory | None:
         if operation.memory is None or not 1 <= operation.memory <= len(self._shown):

@@ -106,8 +106,12 @@ def taken_from(text: str, other: str, own: str) -> set[str]:
 
 def says_change(fact: str) -> bool:
     """True where a fact speaks of an end, a replacement or a correction, so that something old may go."""
-    said = {match.group().lower() for match in _CHANGE.finditer(fact)}
+    said = _changes(fact)
     return bool(said - _NO_CHANGE_OF_ONE_MORE if _ONE_MORE.search(fact) else said)
+
+
+def _changes(text: str) -> set[str]:
+    return {match.group().lower() for match in _CHANGE.finditer(text)}
 
 
 def share_subject(fact: str, memory: str, speaker: str) -> bool:
@@ -115,10 +119,36 @@ def share_subject(fact: str, memory: str, speaker: str) -> bool:
     return bool((set(stems(fact)) & set(stems(memory))) - set(stems(speaker)))
 
 
+def covers(memory: str, fact: str, speaker: str) -> bool:
+    """True where a memory may say what a fact says: it is of the same thing, with its names, numbers and changes."""
+    misses_a_change = says_change(fact) and not says_change(memory)
+    return share_subject(fact, memory, speaker) and not lost_by(fact, memory) and not misses_a_change
+
+
 def takes_up(merged: str, fact: str, memory: str) -> bool:
-    """True where a merged text says something of what the fact has and the memory has not."""
+    """True where a merged text says something of what the fact has and the memory has not: words, or a change."""
     new = _missing(set(stems(fact)) | names_and_numbers(fact), _heard(memory))
-    return not new or bool(new - _missing(new, _heard(merged)))
+    if new:
+        return bool(new - _missing(new, _heard(merged)))
+    return says_change(merged) or says_change(memory) or not says_change(fact)
+
+
+def keeps_most(merged: str, memory: str) -> bool:
+    """True where a merged text has at least half of the words of a memory."""
+    said = set(stems(memory))
+    return 2 * len(_missing(said, _heard(merged))) <= len(said)
+
+
+def news(fact: str, memory: str) -> set[str]:
+    """Words, names and numbers of a fact that are neither in a memory nor words of a change."""
+    said = set(stems(fact)) | names_and_numbers(fact)
+    return _missing(said, _heard(memory) | _heard(*_changes(fact)))
+
+
+def tells_the_same_change(memory: str, fact: str) -> bool:
+    """True where a memory has every word of a fact, those of its change too."""
+    changes = _heard(*_changes(fact))
+    return not _missing(set(stems(fact)) | names_and_numbers(fact) | changes, _heard(memory))
 
 
 def lost_by(old: str, new: str) -> set[str]:

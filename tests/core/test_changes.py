@@ -115,18 +115,72 @@ def test_a_noop_beside_a_refused_operation_does_not_swallow_the_fact() -> None:
     assert _after(planned, shown) == [BUDDY, SCOUT]
 
 
-def test_a_noop_changes_nothing() -> None:
-    planned, _ = _planned([BUDDY], ["Alice has a dog."], _op(NOOP))
+@pytest.mark.parametrize(
+    ("memory", "fact"),
+    [
+        (BUDDY, "Alice has a dog."),
+        (BUDDY, "alice adopted a dog named buddy"),
+        (BUDDY, "Buddy is Alice's dog."),
+        (BOTH, SCOUT),
+        ("Alice has 3 dogs.", "There are 3 dogs at Alice's."),
+        ("Alice left Acme in 2019.", "Alice no longer works at Acme."),
+    ],
+)
+def test_a_noop_for_what_a_memory_may_say_changes_nothing(memory: str, fact: str) -> None:
+    planned, _ = _planned(["Piet sails.", memory], [fact], _op(NOOP))
     assert planned.changes == Changes()
-    assert [(line.kind, line.verdict, line.fact) for line in planned.log] == [
-        (NOOP, Verdict.UNCHANGED, "Alice has a dog.")
+    assert [(line.kind, line.verdict, line.fact) for line in planned.log] == [(NOOP, Verdict.UNCHANGED, fact)]
+
+
+@pytest.mark.parametrize(
+    ("memories", "fact"),
+    [
+        ([], SCOUT),
+        ([BUDDY], SCOUT),
+        ([BUDDY], "Alice plays the cello."),
+        (["Alice has 2 dogs."], "Alice has 3 dogs."),
+        (["Alice works at Acme."], "Alice no longer works at Acme."),
+        (["Alice drinks tea."], "Alice does not drink tea."),
+        # No single one of them says it.
+        (["Alice adopted a dog.", "Buddy sleeps."], BUDDY),
+    ],
+)
+def test_a_noop_for_what_no_memory_says_is_refused_and_the_fact_is_kept(memories: list[str], fact: str) -> None:
+    planned, shown = _planned(memories, [fact], _op(NOOP))
+    assert _after(planned, shown) == [*memories, fact]
+    assert [(line.kind, line.verdict, line.fallback, line.reason) for line in planned.log] == [
+        (NOOP, Verdict.REJECTED, False, "no memory that was shown says it"),
+        (ADD, Verdict.APPLIED, True, None),
     ]
 
 
-def test_a_fact_without_any_operation_is_added() -> None:
-    planned, shown = _planned([BUDDY], [SCOUT, "Alice plays the cello."], _op(NOOP, fact=2))
+@pytest.mark.parametrize(("kind", "merged"), [(DELETE, None), (UPDATE, "Alice no longer has a dog.")])
+def test_a_memory_that_this_turn_took_away_says_nothing_any_more(kind: OperationKind, merged: str | None) -> None:
+    gone, again = "Alice no longer has a dog, Buddy.", "Alice has a dog named Buddy."
+    planned, shown = _planned([BUDDY], [gone, again], _op(kind, 1, merged), _op(NOOP, fact=2))
+    assert [line.kind for line in planned.rejected] == [NOOP]
+    assert _after(planned, shown) == ([merged, again] if merged else [again])
+
+
+@pytest.mark.parametrize("first", [_op(UPDATE, 1, BOTH), _op(ADD)])
+def test_what_this_turn_stored_is_known(first: Operation) -> None:
+    planned, shown = _planned([BUDDY], [SCOUT, "Alice has a dog named Scout."], first, _op(NOOP, fact=2))
+    assert not planned.rejected
+    assert _after(planned, shown) == ([BOTH] if first.kind is UPDATE else [BUDDY, SCOUT])
+
+
+@pytest.mark.parametrize(("first", "second", "refused"), [(ADD, NOOP, []), (NOOP, ADD, [NOOP])])
+def test_a_noop_beside_an_add_adds_once(first: OperationKind, second: OperationKind, refused: list[str]) -> None:
+    planned, shown = _planned([BUDDY], [SCOUT], _op(first), _op(second))
     assert _after(planned, shown) == [BUDDY, SCOUT]
-    assert planned.log[0].fallback
+    assert [line.kind for line in planned.rejected] == refused
+    assert not any(line.fallback for line in planned.log)
+
+
+def test_a_fact_without_any_operation_is_added() -> None:
+    planned, shown = _planned([BUDDY], [SCOUT, "Alice's dog is called Buddy."], _op(NOOP, fact=2))
+    assert _after(planned, shown) == [BUDDY, SCOUT]
+    assert [(line.kind, line.fallback) for line in planned.log] == [(ADD, True), (NOOP, False)]
 
 
 def test_operations_for_facts_that_do_not_exist_do_nothing() -> None:
@@ -303,9 +357,31 @@ def test_nothing_gets_lost_whatever_is_decided(
     after = " . ".join(_after(planned, shown))
     for memory in shown:
         assert not grounding.lost_by(memory.text, after)
-    for number, fact in enumerate(facts, start=1):
-        if not any(o.kind is NOOP for o in operations if o.fact == number):
-            assert not grounding.lost_by(fact, after) or normalise(fact) in map(normalise, _after(planned, shown))
+    known = {line.fact for line in planned.log if line.kind is NOOP and line.verdict is Verdict.UNCHANGED}
+    for fact in set(facts) - known:
+        assert not grounding.lost_by(fact, after) or normalise(fact) in map(normalise, _after(planned, shown))
+
+
+@settings(max_examples=300, deadline=None)
+@given(operations=_operations, facts=st.lists(_texts, max_size=4), memories=st.lists(_texts, max_size=4))
+def test_every_fact_ends_in_the_bank_or_is_known_whatever_is_decided(
+    operations: list[Operation], facts: list[str], memories: list[str]
+) -> None:
+    """Where a fact led to an UPDATE or a DELETE, its names and numbers are in the bank or in what it changed.
+
+    A memory that said it may be changed by the same turn later: it counts as it was.
+    """
+    planned, shown = _planned(memories, facts, *operations)
+    for fact in facts:
+        own = [place for place, line in enumerate(planned.log) if line.fact == fact]
+        changing = [planned.log[place] for place in own if planned.log[place].kind in (UPDATE, DELETE)]
+        merged = any(line.verdict is not Verdict.REJECTED for line in changing)
+        later = planned.log[own[0] if merged else own[-1] :]
+        changed = [line.text_before for line in later if line.verdict is Verdict.APPLIED and line.text_before]
+        known = [*_after(planned, shown), *changed]
+        names_are_there = not grounding.lost_by(fact, " . ".join(known))
+        said = names_are_there if merged else any(grounding.covers(text, fact, "Alice") for text in known)
+        assert said or normalise(fact) in map(normalise, known)
 
 
 def _check_touched(planned: Plan, versions: dict[UUID, int]) -> None:

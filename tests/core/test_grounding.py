@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.core import grounding
 from app.core.grounding import (
+    covers,
     lost_by,
     names_and_numbers,
     says_change,
@@ -108,6 +109,7 @@ def test_every_text_can_be_judged(text: str, other: str) -> None:
     why_ungrounded(text, other, text)
     why_merge_ungrounded(text, [other])
     share_subject(text, other, "Alice")
+    covers(text, other, "Alice")
     says_change(text)
 
 
@@ -176,6 +178,62 @@ def test_the_speaker_alone_is_no_common_subject() -> None:
     assert share_subject("Alice sold the canoe.", "Alice owns a canoe.", "Alice")
     assert not share_subject("Alice quit smoking.", "Alice adopted a dog named Buddy.", "Alice")
     assert not share_subject("Alice Smith quit smoking.", "Alice Smith adopted a dog.", "Alice Smith")
+
+
+@pytest.mark.parametrize(
+    ("memory", "fact"),
+    [
+        ("Alice adopted a dog named Buddy.", "alice adopted a dog named buddy"),
+        ("Alice adopted two dogs named Buddy and Scout.", "Alice's dog is called Scout."),
+        ("Alice has 3 dogs.", "Alice's dogs are 3."),
+        ("Alice quit her job at Acme.", "Alice no longer has a job at Acme."),
+        ("Alice left the bakery and works at a school now.", "Alice works at a school."),
+    ],
+)
+def test_a_memory_covers_a_fact_in_other_words(memory: str, fact: str) -> None:
+    assert covers(memory, fact, "Alice")
+
+
+@pytest.mark.parametrize(
+    ("memory", "fact"),
+    [
+        ("Alice adopted a dog named Buddy.", "Alice adopted a dog named Scout."),
+        ("Alice has 2 dogs.", "Alice has 3 dogs."),
+        ("Alice was born in May.", "Alice was born in May 1990."),
+        ("Alice adopted a dog.", "Alice plays the cello."),
+        ("Alice adopted a dog.", "Piet adopted a dog."),
+        ("Alice works at Acme.", "Alice no longer works at Acme."),
+        ("Alice eats meat.", "Alice doesn't eat meat."),
+        ("", "Alice adopted a dog."),
+        ("Alice adopted a dog.", ""),
+    ],
+)
+def test_a_memory_covers_no_other_subject_name_number_or_change(memory: str, fact: str) -> None:
+    assert not covers(memory, fact, "Alice")
+
+
+def test_the_words_of_the_speakers_name_cover_nothing() -> None:
+    assert not covers("Alice Smith adopted a dog.", "Alice Smith sings.", "Alice Smith")
+    assert covers("Alice Smith adopted a dog.", "The dog is Alice Smith's.", "Alice Smith")
+
+
+def test_a_fact_without_a_name_or_a_number_of_its_own_may_be_taken_for_known() -> None:
+    """The limit of judging by words."""
+    assert covers("Alice likes coffee.", "Alice likes tea.", "Alice")
+    assert not covers("Alice likes coffee.", "Alice likes Darjeeling.", "Alice")
+
+
+@pytest.mark.parametrize("memory", ["Alice works at Acme now.", "Alice never works at Acme."])
+def test_any_change_that_a_memory_speaks_of_counts(memory: str) -> None:
+    """The other limit: which change it is, is not compared."""
+    assert covers(memory, "Alice no longer works at Acme.", "Alice")
+    assert covers(memory, "Alice works at Acme.", "Alice")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=80))
+def test_a_text_covers_itself_unless_it_is_about_nothing(text: str) -> None:
+    assert covers(text, text, "Alice") == share_subject(text, text, "Alice")
 
 
 THREE_ALIKE = (

@@ -48,7 +48,7 @@ AGENTS = "agents.base+base+base"
 SAID = [
     ("Ada", "I have a dog named Rex."),
     ("Ben", "I love green tea."),
-    ("Ada", "I bought a red canoe."),
+    ("Ada", "I bought a red canoe for the dog."),
     ("Ben", "I play the cello."),
     ("Ben", "I no longer play the cello."),
     ("Ada", "I work at a bakery."),
@@ -90,7 +90,8 @@ def deciding(prompt: Prompt) -> str:
         cello = re.search(r"^(m\d+) .*play the cello", question_of(prompt), re.MULTILINE)
         if "no longer" in fact and cello:
             return [{"op": "DELETE", "memory": cello[1]}]
-        return [{"op": "NOOP" if "canoe" in fact or "no longer" in fact else "ADD"}]
+        # The dog is known, and the canoe has no name: a NOOP that stands, and is wrong.
+        return [{"op": "NOOP" if "canoe" in fact else "ADD"}]
 
     return decisions(prompt, operations)
 

@@ -88,6 +88,10 @@ async def trajectories(conversation: Conversation, config: Logo, reward: RewardC
     return ManagerTrajectories([told], agent, EMBEDDER, RULES, reward, config)
 
 
+UNREADABLE = "no operations"
+"""A reply that keeps nothing: where one can be read, a fact whose operations are refused is added all the same."""
+
+
 def says(kind: str) -> str:
     return json.dumps({"reasoning": "", "f1": [{"op": kind}]})
 
@@ -103,7 +107,7 @@ def played(task: ManagerTrajectories, config: Logo, replies: Sequence[str]) -> l
 
 
 def test_why_whole_trajectories_are_not_enough() -> None:
-    """One trajectory keeps Oslo and forgets Rex, the other forgets Oslo and keeps Rex.
+    """One trajectory keeps Oslo and forgets Rex by an unreadable reply, the other forgets Oslo and keeps Rex.
 
     At the end the first answers four of five questions and the second one. So both decisions of the first are praised
     with 0.8 - 0.5, forgetting Rex too, and both of the second are blamed, keeping Rex too. Decided on again from one
@@ -111,11 +115,12 @@ def test_why_whole_trajectories_are_not_enough() -> None:
     """
     config = settings(trajectories=2, lengths=(2,), inner_fraction=1.0, inner_replies=2)
     task = asyncio.run(trajectories(two_turns(), config))
-    first, second, again = ["ADD", "NOOP"], ["NOOP", "ADD"], ["ADD", "NOOP", "ADD", "NOOP"]
-    round_ = played(task, config, [says(kind) for kind in first + second + again])
+    keeps, forgets = says("ADD"), UNREADABLE
+    first, second, again = [keeps, forgets], [forgets, keeps], [keeps, forgets, keeps, forgets]
+    round_ = played(task, config, first + second + again)
     credits_ = logo.credited(round_, config)
     about_rex = {
-        (credit.local, "ADD" in credit.decision.reply.text): credit.advantage
+        (credit.local, credit.decision.reply.text == keeps): credit.advantage
         for credit in credits_
         if "Rex" in credit.decision.row.prompt[-1].content  # type: ignore[union-attr]
     }
@@ -131,7 +136,7 @@ def test_why_whole_trajectories_are_not_enough() -> None:
 def test_the_share_of_local_advantages_can_be_weighted() -> None:
     config = settings(trajectories=2, lengths=(2,), inner_replies=2, inner_weight=0.25)
     task = asyncio.run(trajectories(two_turns(), config))
-    found = logo.credited(played(task, config, [says("ADD"), says("NOOP")] * 3), config)
+    found = logo.credited(played(task, config, [says("ADD"), UNREADABLE] * 3), config)
     assert sorted(credit.advantage for credit in found if credit.local) == pytest.approx([-0.125, 0.125])
     kept = logo.chosen(found, 3, random.Random(1))
     assert len(kept) == 3 and all(credit in found for credit in kept)
@@ -189,11 +194,11 @@ async def test_a_group_starts_from_one_bank_and_is_asked_the_same() -> None:
     for position in first[:4]:
         before = await position.bank.memories()
         asked = []
-        for kind in ("ADD", "NOOP"):
+        assert position.episode is not None
+        facts = range(1, len(position.episode.facts) + 1)
+        for reply in (as_reply([Operation(kind=OperationKind.ADD, fact=f) for f in facts]), UNREADABLE):
             finding.asked.clear()
-            assert position.episode is not None
-            facts = range(1, len(position.episode.facts) + 1)
-            after = await task.decide(position, as_reply([Operation(kind=OperationKind(kind), fact=f) for f in facts]))
+            after = await task.decide(position, reply)
             await task.reward_at_end(after)
             asked.append(list(finding.asked))
             assert after.heard[: len(position.heard)] == position.heard

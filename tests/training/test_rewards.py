@@ -70,9 +70,9 @@ def test_several_answers_count_alike_and_one_that_failed_leaves_the_sample_out()
         score(scoring.exact_match, [], [])
 
 
-def planned(*operations: Operation, facts: int = 1) -> Plan:
+def planned(*operations: Operation, facts: int = 1, memory: str = "Alice adopted a dog named Buddy.") -> Plan:
     texts = ("Alice adopted another dog named Scout.", "Alice sings in a choir.")[:facts]
-    shown = [make_memory("Alice adopted a dog named Buddy.")]
+    shown = [make_memory(memory)]
     return plan(operations, facts_of(*texts), shown, make_turn(), uuid4)
 
 
@@ -84,7 +84,10 @@ MERGED = "Alice adopted two dogs named Buddy and Scout."
     [
         (None, 0.0),
         (planned(Operation(kind=UPDATE, fact=1, memory=1, text=MERGED)), 1.0),
-        (planned(Operation(kind=NOOP, fact=1)), 1.0),
+        (planned(Operation(kind=NOOP, fact=1), memory=MERGED), 1.0),
+        # No memory says Scout.
+        (planned(Operation(kind=NOOP, fact=1)), 0.0),
+        (planned(Operation(kind=UPDATE, fact=1, memory=1, text=MERGED), Operation(kind=NOOP, fact=2), facts=2), 0.5),
         # It would lose Buddy, and is refused.
         (planned(Operation(kind=UPDATE, fact=1, memory=1, text="Alice has a dog named Scout.")), 0.0),
         (planned(Operation(kind=DELETE, fact=1, memory=1)), 0.0),

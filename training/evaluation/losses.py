@@ -15,7 +15,7 @@ class Loss(StrEnum):
     NOT_EXTRACTED = "never extracted"
     """No fact was read out of an evidence turn, or the extractor failed on it."""
     NOT_STORED = "never stored"
-    """Facts were read, but no memory ever had the turn as a source: the manager ignored or failed it."""
+    """Facts were read, but no memory ever had the turn as a source: the manager kept none, or failed."""
     REMOVED = "deleted or merged away"
     """A memory had it as a source, and none has at the end."""
     NOT_RETRIEVED = "not retrieved"
