@@ -61,7 +61,11 @@ def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_schema(limit: int) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": limit}
+    """One line of at most so many characters that does not end in a space.
+
+    A small model that copies ` "Emma"` from a turn takes the quotation mark unescaped, and so ends its own text.
+    """
+    return {"type": "string", "pattern": rf"^.{{0,{limit - 1}}}\S$"}
 
 
 def list_schema(items: dict[str, Any], most: int, least: int = 0) -> dict[str, Any]:

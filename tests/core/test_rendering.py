@@ -70,6 +70,8 @@ def test_schemas_bound_everything() -> None:
     wrong: list[object] = [
         {"a": "", "b": [1]},
         {"a": "wxyz", "b": [1]},
+        {"a": "x ", "b": [1]},
+        {"a": "\n", "b": [1]},
         {"a": "x", "b": []},
         {"a": "x", "b": [1, 2, 3]},
         {"a": "x"},

@@ -15,6 +15,7 @@ from nltk.translate.bleu_score import brevity_penalty, modified_precision
 from app.core import scoring
 from app.core.errors import ModelError
 from app.core.locomo import Category
+from app.core.rendering import text_schema
 from app.core.scoring import UnreadableVerdict, Verdict
 
 Metric = Callable[[str, str], float]
@@ -331,5 +332,5 @@ def test_no_text_makes_the_judges_parser_fail_in_another_way(reply: str) -> None
 def test_the_verdict_schema_bounds_every_string() -> None:
     properties = scoring.VERDICT_SCHEMA["properties"]
     assert list(properties) == ["reason", "label"]
-    assert properties["reason"]["maxLength"] == 400
+    assert properties["reason"] == text_schema(400)
     assert properties["label"]["enum"] == ["CORRECT", "WRONG"]

@@ -10,6 +10,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from app.core.errors import BrokenReply, ModelRefused
+from app.core.rendering import text_schema
 from app.local.constrain import Grammar, Vocabulary
 from tests.local.prompts import closed, text
 
@@ -53,6 +54,23 @@ def test_what_the_schema_excludes_cannot_be_said(vocabulary: Vocabulary, tokeniz
     tokens = tokenizer(said, add_special_tokens=False).input_ids
     grammar = vocabulary.grammar(closed({"text": text(1, 5)}))
     assert not accepts(grammar, tokens)
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        (r'{"text":" read \"Emma\"."}', True),
+        ('{"text":" read "}', False),
+        (json.dumps({"text": "é" * 20}, ensure_ascii=False, separators=(",", ":")), True),
+        (json.dumps({"text": "é" * 21}, ensure_ascii=False, separators=(",", ":")), False),
+    ],
+    ids=["quoted words", "an end where the quoted words begin", "as long as may be", "too long"],
+)
+def test_a_text_does_not_end_at_a_quotation_mark(
+    vocabulary: Vocabulary, tokenizer: Any, said: str, allowed: bool
+) -> None:
+    tokens = tokenizer(said, add_special_tokens=False).input_ids
+    assert accepts(vocabulary.grammar(closed({"text": text_schema(20)})), tokens) is allowed
 
 
 def test_forced_tokens_are_the_schemas_own_words(vocabulary: Vocabulary) -> None:
