@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from app.core.changes import Changes
@@ -24,11 +24,38 @@ class Completer(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Hears a reply while it is made. Both calls return at once and raise nothing."""
+
+    def text(self, piece: str) -> None:
+        """The next characters of the reply."""
+        ...
+
+    def restart(self) -> None:
+        """What was heard so far is void: the reply begins anew."""
+        ...
+
+
+@runtime_checkable
+class StreamingCompleter(Completer, Protocol):
+    """A completer whose replies can be heard while they are made."""
+
+    async def stream(self, prompt: Prompt, listener: Listener) -> Completion:
+        """As `complete`, and the same completion; the listener hears the text before. What it has heard is nothing to
+        rely on until this returns.
+        """
+        ...
+
+
 class PolicyServer(Completer, Protocol):
     """A completer that can call another policy than the one that it is configured for."""
 
     async def complete(self, prompt: Prompt, policy: Served | None = None) -> Completion:
         """As `Completer.complete`; by `policy` if given. `Completion.policy` names what replied."""
+        ...
+
+    async def stream(self, prompt: Prompt, listener: Listener, policy: Served | None = None) -> Completion:
+        """As `StreamingCompleter.stream`; by `policy` if given."""
         ...
 
 

@@ -51,6 +51,10 @@ class Grammar:
             raise BrokenReply(f"The reply is not JSON: {error}") from error
         return text
 
+    def bytes_of(self, tokens: list[int]) -> bytes:
+        """Some tokens of the reply as UTF-8, which may begin and end in the middle of a character."""
+        return self._vocabulary.bytes_of(tokens)
+
 
 class Vocabulary:
     """A tokenizer as grammars need it; made once, since it takes a second."""
@@ -71,5 +75,9 @@ class Vocabulary:
 
     def decode(self, tokens: list[int]) -> str:
         """The text of tokens, byte by byte: a character may be spread over several."""
-        text: bytes = self._tokenizer.decode_bytes(tokens)
-        return text.decode("utf-8")
+        return self.bytes_of(tokens).decode("utf-8")
+
+    def bytes_of(self, tokens: list[int]) -> bytes:
+        """The bytes of tokens."""
+        found: bytes = self._tokenizer.decode_bytes(tokens)
+        return found

@@ -6,6 +6,8 @@ torch is imported by that thread when it starts, never by importing this module.
 from __future__ import annotations
 
 import asyncio
+import codecs
+import contextlib
 import logging
 import os
 import threading
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from app.core.errors import ModelError, ModelOverloaded, ModelUnreachable, UnfitPolicy
 from app.core.policies import Served
+from app.core.ports import Listener
 from app.core.values import Completion, Prompt, Role, Usage
 from app.local.model import source_sha256
 
@@ -32,12 +35,31 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 logger = logging.getLogger(__name__)
 
 
+class Hearing:
+    """Passes a reply on to who listens, from the model's thread into the listener's loop."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener, self._loop = listener, asyncio.get_running_loop()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._told = 0
+
+    def tell(self, row: Row) -> None:
+        """Pass on what the row has got since the last time."""
+        tokens = row.reply[self._told :]
+        self._told += len(tokens)
+        if piece := self._decoder.decode(row.grammar.bytes_of(tokens)):
+            # A loop that has ended has nobody who listens.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._listener.text, piece)
+
+
 @dataclass(eq=False)
 class _Call:
     """One `complete` that waits for its reply."""
 
     prompt: Prompt
     policy: Served | None = None
+    hearing: Hearing | None = None
     began: float = field(default_factory=time.perf_counter)
     done: Future[Completion] = field(default_factory=Future)
     abandoned: bool = False
@@ -92,9 +114,15 @@ class LocalCompleter:
             await asyncio.to_thread(self._thread.join)
 
     async def complete(self, prompt: Prompt, policy: Served | None = None) -> Completion:
+        return await self._complete(prompt, policy, None)
+
+    async def stream(self, prompt: Prompt, listener: Listener, policy: Served | None = None) -> Completion:
+        return await self._complete(prompt, policy, Hearing(listener))
+
+    async def _complete(self, prompt: Prompt, policy: Served | None, hearing: Hearing | None) -> Completion:
         if not self._open:
             raise ModelUnreachable("The local model is not running.")
-        call = _Call(prompt, policy or self._policies.get(prompt.role))
+        call = _Call(prompt, policy or self._policies.get(prompt.role), hearing)
         self._waiting.put(call)
         try:
             return await asyncio.wrap_future(call.done)
@@ -116,6 +144,7 @@ class LocalCompleter:
                 self._drop_abandoned(decoder)
                 if decoder.rows:
                     decoder.step()
+                self._tell_listeners()
                 self._deliver_finished(decoder)
             except Exception:
                 logger.exception("the local model failed")
@@ -182,12 +211,18 @@ class LocalCompleter:
             call.done.set_exception(ModelOverloaded("The local model failed inside."))
         else:
             self._running[row] = call
+            self._tell_listeners()
             self._deliver_finished(decoder)
 
     def _drop_abandoned(self, decoder: Decoder) -> None:
         for row in [row for row, call in self._running.items() if call.abandoned]:
             decoder.leave(row)
             del self._running[row]
+
+    def _tell_listeners(self) -> None:
+        for row, call in self._running.items():
+            if call.hearing is not None and not call.abandoned:
+                call.hearing.tell(row)
 
     def _deliver_finished(self, decoder: Decoder) -> None:
         for row in [row for row in decoder.rows if row.finished]:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import errors, retrieval
 from app.core.agents import run
-from app.core.agents.answerer import Answer
+from app.core.agents.answerer import Answer, AnswerListener
 from app.core.trace import Outcome, Trace
 from app.core.values import Candidate, Memory, Role, Turn, Usage, Value
 from app.db import queries, tables
@@ -92,6 +93,18 @@ class Answered(Value):
     """The moment as of which the bank was asked; null: as it stood."""
 
 
+class Told(AnswerListener, Protocol):
+    """Hears what a question comes to while it is answered. No call raises anything."""
+
+    def found(self, candidates: Sequence[Candidate], turns: Sequence[Turn]) -> None:
+        """What was retrieved, with its source turns."""
+        ...
+
+    def settle(self, answered: Answered) -> None:
+        """What was stored in the end, which may be what an earlier request was answered."""
+        ...
+
+
 async def ask(
     service: Service,
     key: BankKey,
@@ -99,8 +112,10 @@ async def ask(
     once: Once | None = None,
     caller: Caller | None = None,
     as_of: datetime | None = None,
+    told: Told | None = None,
 ) -> Answered:
-    """Answer a question, within the caller's day if given; from the bank as it was at a moment, if given.
+    """Answer a question, within the caller's day if given; from the bank as it was at a moment, if given; `told` hears
+    of it before.
 
     Raises a `ModelError`, `QuotaExceeded`, `InvalidInput` for a moment that is still to come, or `Overloaded` where too
     many questions are being answered.
@@ -109,11 +124,15 @@ async def ask(
     """
     once = once or Once()
     if (earlier := await once.look(service.sessions, key.tenant_id)) is not None:
-        return Answered.model_validate_json(json.dumps(earlier))
-    if service.answering.locked():
+        answered = Answered.model_validate_json(json.dumps(earlier))
+    elif service.answering.locked():
         raise errors.Overloaded("The service answers as many questions as it can; ask again later.")
-    async with service.answering, limits.counted_question(service.sessions, caller, once):
-        return await _ask(service, key, question, once, as_of)
+    else:
+        async with service.answering, limits.counted_question(service.sessions, caller, once):
+            answered = await _ask(service, key, question, once, as_of, told)
+    if told is not None:
+        told.settle(answered)
+    return answered
 
 
 async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
@@ -127,7 +146,9 @@ async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
     return Answered.model_validate(body)
 
 
-async def _ask(service: Service, key: BankKey, question: str, once: Once, as_of: datetime | None) -> Answered:
+async def _ask(
+    service: Service, key: BankKey, question: str, once: Once, as_of: datetime | None, told: Told | None
+) -> Answered:
     started = time.perf_counter()
     asked = await embed_queries(service.embedder, [question], use_lexical=service.settings.retrieval.lexical)
     embedded = time.perf_counter()
@@ -135,7 +156,9 @@ async def _ask(service: Service, key: BankKey, question: str, once: Once, as_of:
     candidates = await retrieval.candidates(bank, asked[0], service.settings.answerer.candidates)
     turns = await bank.turns([i for candidate in candidates for i in candidate.memory.sources])
     recalled = time.perf_counter()
-    answer, trace = await _complete(service, question, candidates, turns)
+    if told is not None:
+        told.found(candidates, turns)
+    answer, trace = await _complete(service, question, candidates, turns, told)
     ended = time.perf_counter()
     answered = _answered(question, answer, trace, candidates, turns).model_copy(
         update={
@@ -152,14 +175,19 @@ async def _ask(service: Service, key: BankKey, question: str, once: Once, as_of:
 
 
 async def _complete(
-    service: Service, question: str, candidates: Sequence[Candidate], turns: Sequence[Turn]
+    service: Service,
+    question: str,
+    candidates: Sequence[Candidate],
+    turns: Sequence[Turn],
+    told: AnswerListener | None,
 ) -> tuple[Answer, Trace | None]:
     """Nothing is asked of a model where there is nothing to answer from."""
     if not candidates:
         return Answer(outcome=Outcome.ABSTAINED), None
     options = service.settings.answerer
     sources = {turn.id: turn for turn in turns} if options.attach_sources else {}
-    answer, trace = await run.answer(question, candidates, sources, service.completers[Role.ANSWERER], options)
+    completer = service.completers[Role.ANSWERER]
+    answer, trace = await run.answer(question, candidates, sources, completer, options, told)
     if answer.outcome is Outcome.MALFORMED:
         raise errors.BrokenReply("The answerer's reply does not follow its schema.")
     return answer, trace
@@ -176,8 +204,8 @@ def _answered(
         question=question,
         answer=answer.text,
         abstained=answer.outcome is Outcome.ABSTAINED,
-        memories=tuple(_used(memory, by_id) for memory in distilled),
-        candidates=tuple(_ranked(candidate, chosen, by_id) for candidate in candidates),
+        memories=tuple(used(memory, by_id) for memory in distilled),
+        candidates=tuple(ranked(candidate, chosen, by_id) for candidate in candidates),
         policy=trace.policy if trace else None,
         prompt_version=trace.prompt_version if trace else None,
         usage=trace.usage if trace else Usage(),
@@ -192,12 +220,14 @@ def source_turns(memory: Memory, turns: dict[UUID, Turn]) -> tuple[SourceTurn, .
     return tuple(SourceTurn.model_validate(t.model_dump(exclude={"session", "metadata"})) for t in found)
 
 
-def _used(memory: Memory, turns: dict[UUID, Turn]) -> UsedMemory:
+def used(memory: Memory, turns: dict[UUID, Turn]) -> UsedMemory:
+    """A memory with the turns that it came from."""
     fields = memory.model_dump(include={"id", "version", "text", "speaker", "said_at"})
     return UsedMemory(**fields, sources=source_turns(memory, turns))
 
 
-def _ranked(candidate: Candidate, chosen: set[UUID], turns: dict[UUID, Turn]) -> RankedMemory:
+def ranked(candidate: Candidate, chosen: set[UUID], turns: dict[UUID, Turn]) -> RankedMemory:
+    """A candidate, and whether it is among the chosen."""
     memory = candidate.memory
     external = [turns[i].external_id for i in memory.sources if i in turns]
     return RankedMemory(

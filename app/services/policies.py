@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import Conflict, InvalidInput, ModelUnreachable, UnfitPolicy, UnknownPolicy
 from app.core.policies import PolicyStamp, Served, check
-from app.core.ports import PolicyServer
+from app.core.ports import Listener, PolicyServer
 from app.core.values import Completion, Prompt, Role, Value
 from app.db import tables
 from app.db.engine import DATABASE_AWAY, Sessions
@@ -182,7 +182,7 @@ class Promoted:
 
 
 class PromotedCompleter:
-    """Implements `app.core.ports.Completer`: each call goes to the policy that is promoted when it begins."""
+    """Implements `app.core.ports.StreamingCompleter`: each call goes to the policy that is promoted when it begins."""
 
     def __init__(self, server: PolicyServer, promoted: Promoted) -> None:
         self._server, self._promoted = server, promoted
@@ -190,6 +190,12 @@ class PromotedCompleter:
     async def complete(self, prompt: Prompt) -> Completion:
         policy = await self._promoted.of(prompt.role)
         return await (self._server.complete(prompt, policy) if policy else self._server.complete(prompt))
+
+    async def stream(self, prompt: Prompt, listener: Listener) -> Completion:
+        policy = await self._promoted.of(prompt.role)
+        if policy is None:
+            return await self._server.stream(prompt, listener)
+        return await self._server.stream(prompt, listener, policy)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -29,6 +29,12 @@ class Reply:
     """Sent instead of a chat completion."""
     hangs: bool = False
     closes: bool = False
+    pieces: int | None = None
+    """Of a streamed reply: after so many pieces of it, it hangs, closes or fails."""
+    drips: float = 0.0
+    """Seconds before each piece of a streamed reply."""
+    streams: Call | None = None
+    """The call that it is streamed to."""
 
 
 def says(reply: object) -> Reply:
@@ -61,6 +67,11 @@ def hangs() -> Reply:
 def closes() -> Reply:
     """The connection ends without an answer."""
     return Reply(closes=True)
+
+
+def breaks_off(reply: object, pieces: int) -> Reply:
+    """A streamed reply whose connection ends in the middle."""
+    return replace(says(reply), pieces=pieces, closes=True)
 
 
 @dataclass(frozen=True)
@@ -172,7 +183,9 @@ class ScriptedServer:
             length = re.search(r"(?i)^content-length: *(\d+)", head, re.MULTILINE)
             body = await reader.readexactly(int(length[1]) if length else 0)
             reply = await self._respond(head, body, reader)
-            if not reply.closes:
+            if reply.streams is not None:
+                await self._stream(reply.streams, reply, reader, writer)
+            elif not reply.closes:
                 writer.write(_http(reply))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -194,11 +207,49 @@ class ScriptedServer:
         self.open_calls += 1
         try:
             reply = self._reply_to(call)
+            if call.body.get("stream") and reply.body is None and not (reply.closes and reply.pieces is None):
+                return replace(reply, streams=call)
             if reply.hangs:
                 await reader.read()
             return reply if reply.body is not None else self._completion(call, reply)
         finally:
             self.open_calls -= 1
+
+    async def _stream(
+        self, call: Call, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.open_calls += 1
+        try:
+            await self._send(call, reply, writer)
+            if reply.hangs:
+                await reader.read()
+        finally:
+            self.open_calls -= 1
+
+    async def _send(self, call: Call, reply: Reply, writer: asyncio.StreamWriter) -> None:
+        """Send a reply as server-sent events, a token at a time."""
+        texts = [reply.text[n : n + CHARACTERS_PER_TOKEN] for n in range(0, len(reply.text), CHARACTERS_PER_TOKEN)]
+        usage = self._usage(call, reply) if call.body.get("stream_options", {}).get("include_usage") else None
+        chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}]
+        chunks += [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in texts]
+        chunks += [{"choices": [{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}]}]
+        chunks += [{"choices": [], "usage": usage}] if usage else []
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for chunk in chunks if reply.pieces is None else chunks[: reply.pieces + 1]:
+            await asyncio.sleep(reply.drips)
+            head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": self.model}
+            # Not in ASCII: characters of several bytes are cut, as they may be anywhere.
+            _write_chunked(writer, f"data: {json.dumps(head | chunk, ensure_ascii=False)}\n\n".encode())
+            await writer.drain()
+        if not (reply.hangs or reply.closes):
+            error = b'data: {"error": {"message": "scripted SECRET", "code": 500}}\n\n'
+            _write_chunked(writer, b"data: [DONE]\n\n" if reply.pieces is None else error)
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()
+
+    def _usage(self, call: Call, reply: Reply) -> dict[str, int]:
+        prompt, completion = tokens_of_prompt(call), tokens_of(reply.text)
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
     def _load(self, wanted: dict[str, str], adapters: dict[str, str]) -> Reply:
         name = wanted["lora_name"]
@@ -235,15 +286,13 @@ class ScriptedServer:
             "finish_reason": reply.finish_reason,
             "message": {"role": "assistant", "content": reply.text},
         }
-        prompt, completion = tokens_of_prompt(call), tokens_of(reply.text)
-        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
         body = {
             "id": f"chatcmpl-{len(self.calls)}",
             "object": "chat.completion",
             "created": 0,
             "model": self.model,
             "choices": [choice],
-            "usage": usage,
+            "usage": self._usage(call, reply),
         }
         return Reply(status=reply.status, headers=reply.headers, body=json.dumps(body).encode(), closes=reply.closes)
 
@@ -272,11 +321,17 @@ def instance(schema: dict[str, Any]) -> Any:
         case "array":
             return [instance(schema["items"]) for _ in range(schema.get("minItems", 0))]
         case "string":
-            return "x" * schema.get("minLength", 0)
+            return "x" * schema.get("minLength", 1 if "pattern" in schema else 0)
         case "integer" | "number":
             return schema.get("minimum", 0)
         case kind:
             return {"boolean": False, "null": None}[str(kind)]
+
+
+def _write_chunked(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """In two pieces, which end anywhere."""
+    for part in (data[: len(data) * 2 // 3], data[len(data) * 2 // 3 :]):
+        writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
 
 
 def _http(reply: Reply) -> bytes:

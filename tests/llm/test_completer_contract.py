@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 
 from app.core.errors import ModelRefused, ReplyCutOff
+from app.core.rendering import text_schema
 from app.core.values import Completion, Message, Prompt, Role
 from tests.llm.conftest import MAX_TOKENS, Engine
 
@@ -27,7 +28,7 @@ def a_prompt(schema: dict[str, Any], *, role: Role = Role.EXTRACTOR, said: str =
     return Prompt(role=role, messages=messages, reply_schema=schema, version="test")
 
 
-TEXT = {"type": "string", "minLength": 1, "maxLength": 20}
+TEXT = text_schema(20)
 OPERATION = {
     "anyOf": [
         closed({"op": {"const": "ADD"}}),

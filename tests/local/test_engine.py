@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from app.core.errors import ModelRefused, ModelUnreachable, ReplyCutOff
 from app.core.values import Role
-from app.local.engine import LocalCompleter
+from app.local.engine import Hearing, LocalCompleter
 from tests.local.prompts import a_prompt, closed, text
 
 ENDLESS = a_prompt("Endless.", closed({"text": text(50_000, 60_000)}), role=Role.MANAGER)
@@ -122,3 +124,50 @@ async def test_a_folder_without_a_model_fails_the_start(tmp_path: Path) -> None:
 def test_importing_the_engine_does_not_import_torch() -> None:
     program = "import sys, app.local.engine; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+class Heard:
+    """A listener."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.something = asyncio.Event()
+
+    def text(self, piece: str) -> None:
+        self.pieces.append(piece)
+        self.something.set()
+
+    def restart(self) -> None:
+        raise AssertionError
+
+
+async def test_a_reply_is_heard_as_it_is_decoded(completer: LocalCompleter) -> None:
+    heard = Heard()
+    streamed = await completer.stream(a_prompt(), heard)
+    plain = await completer.complete(a_prompt())
+    assert "".join(heard.pieces) == streamed.text == plain.text
+    assert len(heard.pieces) > 1
+    assert (streamed.usage, streamed.policy) == (plain.usage, plain.policy)
+
+
+async def test_a_listener_that_goes_away_leaves_its_place_to_the_next(completer: LocalCompleter) -> None:
+    heard = Heard()
+    hearing = asyncio.create_task(completer.stream(ENDLESS, heard))
+    async with asyncio.timeout(60):
+        await heard.something.wait()
+        hearing.cancel()
+        assert await completer.complete(a_prompt())
+    with pytest.raises(asyncio.CancelledError):
+        await hearing
+
+
+async def test_bytes_of_one_character_in_several_tokens_are_heard_as_one() -> None:
+    text = '{"answer":"Žilina 東京 🙂"}'
+    row: Any = SimpleNamespace(reply=[], grammar=SimpleNamespace(bytes_of=bytes))
+    heard = Heard()
+    hearing = Hearing(heard)
+    for byte in text.encode():
+        row.reply.append(byte)
+        hearing.tell(row)
+    await asyncio.sleep(0)
+    assert heard.pieces == list(text)

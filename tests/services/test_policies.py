@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.agents.manager import ManagerOptions
 from app.core.errors import Conflict, InvalidInput, ModelUnreachable, UnfitPolicy, UnknownPolicy
 from app.core.policies import PromptStamp, Served
+from app.core.ports import Listener
 from app.core.values import Completion, Prompt, Role
 from app.db.engine import Sessions
 from app.main import open_service
@@ -37,6 +38,11 @@ class ScriptedServer(ScriptedCompleter):
     async def complete(self, prompt: Prompt, policy: Served | None = None) -> Completion:
         completion = await super().complete(prompt)
         return completion.model_copy(update={"policy": policy.label}) if policy else completion
+
+    async def stream(self, prompt: Prompt, listener: Listener, policy: Served | None = None) -> Completion:
+        completion = await self.complete(prompt, policy)
+        listener.text(completion.text)
+        return completion
 
 
 @pytest.fixture

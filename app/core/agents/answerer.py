@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,8 @@ MAX_ANSWER_CHARACTERS = 4000
 """Characters of an answer, whatever the server let pass."""
 MAX_SOURCE_CHARACTERS = 400
 """Characters of one source turn."""
+MAX_HEARD_CHARACTERS = 8 * MAX_ANSWER_CHARACTERS
+"""Characters of a reply that are read while it is made; JSON may take six for one."""
 
 
 class AnswererOptions(BaseModel):
@@ -80,6 +82,61 @@ def parse(reply: str, candidates: int) -> Answer:
     if not text:
         return Answer(outcome=Outcome.ABSTAINED, distilled=distilled)
     return Answer(outcome=Outcome.ANSWERED, text=text, distilled=distilled)
+
+
+class AnswerListener(Protocol):
+    """Hears an answer while it is made. No call raises anything."""
+
+    def distilled(self, ordinals: tuple[int, ...]) -> None:
+        """Ordinals of the candidates that were chosen, from 1, all of them."""
+        ...
+
+    def said(self, text: str) -> None:
+        """The next characters of the answer."""
+        ...
+
+    def void(self) -> None:
+        """What was heard so far does not hold."""
+        ...
+
+
+class GrowingReply:
+    """The `Listener` port: takes the distilled memories and the answer out of a reply while it is made.
+
+    It tells what `parse` would make of the reply if that went on as its schema says; of a reply that does not, nothing
+    more. Memories are told once the answer begins after them, since then their list is closed.
+    """
+
+    def __init__(self, candidates: int, listener: AnswerListener) -> None:
+        self._candidates, self._listener = candidates, listener
+        self._reply = ""
+        self._has_begun = False
+        self._said = 0
+
+    def text(self, piece: str) -> None:
+        if len(self._reply) >= MAX_HEARD_CHARACTERS:
+            return
+        self._reply += piece
+        read = replies.read_beginning(self._reply)
+        ordinals, answer = read.get("memories"), read.get("answer")
+        if list(read) == ["memories", "answer"] and isinstance(answer, str) and self._are_ordinals(ordinals):
+            self._tell(ordinals, replies.clean(answer)[:MAX_ANSWER_CHARACTERS])
+
+    def restart(self) -> None:
+        if self._has_begun:
+            self._listener.void()
+        self._reply, self._has_begun, self._said = "", False, 0
+
+    def _tell(self, ordinals: Any, text: str) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._listener.distilled(tuple(dict.fromkeys(ordinals)))
+        if len(text) > self._said:
+            self._listener.said(text[self._said :])
+            self._said = len(text)
+
+    def _are_ordinals(self, read: Any) -> bool:
+        return isinstance(read, list) and all(type(one) is int and 1 <= one <= self._candidates for one in read)
 
 
 def _heads(candidates: Sequence[Candidate], options: AnswererOptions) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 Reply = TypeVar("Reply", bound=BaseModel)
 _anything = TypeAdapter(dict[str, Any])
@@ -24,6 +25,17 @@ def read_object(reply: str) -> dict[str, Any] | None:
         return _anything.validate_json(reply)
     except ValidationError:
         return None
+
+
+def read_beginning(reply: str) -> dict[str, Any]:
+    """What the beginning of a reply holds so far: strings as far as they go, without half an escape; empty where that
+    is no object.
+    """
+    try:
+        read = from_json(reply, allow_partial="trailing-strings")
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def clean(text: str) -> str:

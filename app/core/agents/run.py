@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from app.core.agents import answerer, extractor, manager
-from app.core.agents.answerer import Answer, AnswererOptions
+from app.core.agents.answerer import Answer, AnswererOptions, AnswerListener, GrowingReply
 from app.core.agents.extractor import Extraction, ExtractorOptions
 from app.core.agents.manager import Decision, ManagerOptions
-from app.core.ports import Completer
+from app.core.ports import Completer, StreamingCompleter
 from app.core.trace import Outcome, Trace
 from app.core.values import Candidate, Completion, Fact, Memory, Prompt, Turn
 
@@ -40,10 +40,16 @@ async def answer(
     sources: Mapping[UUID, Turn],
     completer: Completer,
     options: AnswererOptions,
+    listener: AnswerListener | None = None,
 ) -> tuple[Answer, Trace]:
-    """The answer to a question from its candidates. Raises a `ModelError`."""
+    """The answer to a question from its candidates, heard while it is made where a listener is given and the completer
+    streams. Raises a `ModelError`.
+    """
     prompt = answerer.render(question, candidates, sources, options)
-    completion = await completer.complete(prompt)
+    if listener is not None and isinstance(completer, StreamingCompleter):
+        completion = await completer.stream(prompt, GrowingReply(len(candidates), listener))
+    else:
+        completion = await completer.complete(prompt)
     given = answerer.parse(completion.text, len(candidates))
     return given, _trace(prompt, completion, given.outcome)
 
