@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -114,24 +114,29 @@ async def accept(
     posted: Sequence[NewTurn],
     once: Once | None = None,
     caller: Caller | None = None,
+    other_ids: Mapping[str, Sequence[str]] | None = None,
 ) -> Accepted:
     """Store turns for the worker, within the caller's day if given.
+
+    `other_ids` names further external ids under which a turn may be stored already, by its own.
 
     Raises `TurnConflict`, `IdempotencyConflict`, `Overloaded`, `QuotaExceeded`, `EmbeddingMismatch`.
     """
     once = once or Once()
     _reject_repeated([turn.external_id for turn in posted if turn.external_id is not None])
     received = datetime.now(UTC)
+    # Before the transaction, which is a step of its own: what becomes of the turns is part of the request.
+    traceparent = service.telemetry.tracer.traceparent()
     async with service.sessions.begin(tenant_id) as session:
         if (earlier := await once.claim(session, tenant_id)) is not None:
             return Accepted.model_validate_json(json.dumps(earlier))
         key = await banks.open_bank(session, tenant_id, bank_name, service.embedder)
-        known = await _known(session, key, posted)
+        known = await _known(session, key, posted, other_ids or {})
         fresh = [turn for turn in posted if turn.external_id is None or turn.external_id not in known]
         await _check_room(session, key, len(fresh), service.settings.server.max_waiting_turns)
         ingestion_id = uuid4()
         await session.execute(insert(tables.ingestions).values(**key._asdict(), id=ingestion_id, turn_count=len(fresh)))
-        ids = await _store(session, key, ingestion_id, fresh, received) if fresh else []
+        ids = await _store(session, key, ingestion_id, fresh, received, traceparent) if fresh else []
         await limits.count_turns(session, caller, len(fresh))
         accepted = _receipt(ingestion_id, [known.get(turn.external_id or "") for turn in posted], ids)
         await once.keep(session, tenant_id, accepted, key, holds_text=False)
@@ -158,8 +163,8 @@ async def read(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> Ingestio
         row = found.one_or_none()
         if row is None:
             raise UnknownIngestion(ingestion_id)
-        statement = _inbox_with_turns(key).where(inbox.c.ingestion_id == ingestion_id)
-        progress = await _progress(session, key, statement.order_by(inbox.c.position))
+        statement = inbox_with_turns(key).where(inbox.c.ingestion_id == ingestion_id)
+        progress = await read_progress(session, key, statement.order_by(inbox.c.position))
     return Ingestion(
         id=row.id, state=state_of([turn.state for turn in progress]), created_at=row.created_at, turns=progress
     )
@@ -168,13 +173,13 @@ async def read(sessions: Sessions, key: BankKey, ingestion_id: UUID) -> Ingestio
 async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None, state: State | None) -> TurnPage:
     """A bank's turns in order of arrival, with what became of each; of one stored state if given."""
     inbox = tables.inbox
-    statement = _inbox_with_turns(key).order_by(inbox.c.position).limit(limit + 1)
+    statement = inbox_with_turns(key).order_by(inbox.c.position).limit(limit + 1)
     if after is not None:
         statement = statement.where(inbox.c.position > after)
     if state is not None:
         statement = statement.where(inbox.c.state == state.value)
     async with sessions.begin(key.tenant_id) as session:
-        rows = await _progress(session, key, statement)
+        rows = await read_progress(session, key, statement)
         more = len(rows) > limit
         last = await _position(session, key, rows[limit - 1].turn_id) if more else None
     return TurnPage(turns=rows[:limit], next=last)
@@ -182,7 +187,7 @@ async def page(sessions: Sessions, key: BankKey, limit: int, after: int | None, 
 
 async def read_turn(session: AsyncSession, key: BankKey, turn_id: UUID) -> TurnProgress:
     """One turn with what became of it. Raises `UnknownTurn`."""
-    found = await _progress(session, key, _inbox_with_turns(key).where(tables.inbox.c.turn_id == turn_id))
+    found = await read_progress(session, key, inbox_with_turns(key).where(tables.inbox.c.turn_id == turn_id))
     if not found:
         raise UnknownTurn(turn_id)
     return found[0]
@@ -242,19 +247,23 @@ def _reject_repeated(external_ids: list[str]) -> None:
         raise InvalidInput("Two turns of the post have the same external_id.")
 
 
-async def _known(session: AsyncSession, key: BankKey, posted: Sequence[NewTurn]) -> dict[str, _Stored]:
+async def _known(
+    session: AsyncSession, key: BankKey, posted: Sequence[NewTurn], other_ids: Mapping[str, Sequence[str]]
+) -> dict[str, _Stored]:
     """Posted turns that are stored already, by external id. Raises `TurnConflict` where their content differs."""
+    own_ids = [turn.external_id for turn in posted if turn.external_id is not None]
     by_id = {turn.external_id: turn for turn in posted if turn.external_id is not None}
-    if not by_id:
+    own_of = {other: own for own in own_ids for other in other_ids.get(own, ())} | {own: own for own in own_ids}
+    if not own_of:
         return {}
     turns = tables.turns
-    statement = select(turns).where(in_bank(turns, key), turns.c.external_id.in_(by_id))
+    statement = select(turns).where(in_bank(turns, key), turns.c.external_id.in_(own_of))
     known: dict[str, _Stored] = {}
     for row in await session.execute(statement):
-        if not _same(by_id[row.external_id], queries.turn_of(row)):
-            index = [turn.external_id for turn in posted].index(row.external_id)
-            raise TurnConflict(row.external_id, index)
-        known[row.external_id] = _Stored(row.id, row.ingestion_id)
+        own = own_of[row.external_id]
+        if not _same(by_id[own], queries.turn_of(row)):
+            raise TurnConflict(own, [turn.external_id for turn in posted].index(own))
+        known[own] = _Stored(row.id, row.ingestion_id)
     return known
 
 
@@ -279,7 +288,12 @@ async def _check_room(session: AsyncSession, key: BankKey, more: int, most: int)
 
 
 async def _store(
-    session: AsyncSession, key: BankKey, ingestion_id: UUID, fresh: Sequence[NewTurn], received: datetime
+    session: AsyncSession,
+    key: BankKey,
+    ingestion_id: UUID,
+    fresh: Sequence[NewTurn],
+    received: datetime,
+    traceparent: str | None,
 ) -> list[UUID]:
     banks_ = tables.banks
     # The bank's lock is held from here on; who reads the bank as of a moment waits for it, and finds all turns of then.
@@ -290,8 +304,7 @@ async def _store(
         .returning(banks_.c.last_position, func.clock_timestamp().label("now"))
     )
     last, now = counted.one()
-    first = last - len(fresh) + 1
-    by_position = dict(enumerate(fresh, start=first))
+    by_position = dict(enumerate(fresh, start=last - len(fresh) + 1))
     ids = {position: uuid4() for position in by_position}
     rows = [
         {
@@ -308,11 +321,12 @@ async def _store(
     await session.execute(insert(tables.turns), rows)
     first_said = {turn.speaker: position for position, turn in reversed(by_position.items())}
     await queries.write_speakers(session, key, first_said)
-    await lanes.enqueue(session, key, ingestion_id, ids)
+    await lanes.enqueue(session, key, ingestion_id, ids, traceparent)
     return list(ids.values())
 
 
-def _inbox_with_turns(key: BankKey) -> Select[Any]:
+def inbox_with_turns(key: BankKey) -> Select[Any]:
+    """The bank's rows of the inbox with what was said."""
     inbox, turns = tables.inbox, tables.turns
     said = [turns.c[name] for name in ("external_id", "session", "speaker", "text", "said_at")]
     same = (turns.c.id == inbox.c.turn_id) & in_bank(turns, key)
@@ -327,7 +341,8 @@ async def _position(session: AsyncSession, key: BankKey, turn_id: UUID) -> int:
     return found.one()
 
 
-async def _progress(session: AsyncSession, key: BankKey, statement: Select[Any]) -> tuple[TurnProgress, ...]:
+async def read_progress(session: AsyncSession, key: BankKey, statement: Select[Any]) -> tuple[TurnProgress, ...]:
+    """What became of the turns that a selection of `inbox_with_turns` finds."""
     items = (await session.execute(statement)).all()
     turn_ids = [item.turn_id for item in items]
     operations = await _operations(session, key, turn_ids)
