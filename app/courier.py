@@ -22,7 +22,8 @@ from sqlalchemy import case, func, literal, select, text, true, type_coerce, upd
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import tables
+from app.core import metrics
+from app.db import committed, tables
 from app.db.engine import DATABASE_AWAY
 from app.db.notices import wake_on
 from app.outgoing import schedule
@@ -193,6 +194,8 @@ class Courier:
             await self._judge(session, key, parcel.url, sent)
             values = {"attempts": _with_attempt(attempt), "state": state.value, "run_at": run_at}
             await session.execute(_waiting(key).values(values))
+            outcome = "retried" if state is DeliveryState.WAITING else state.value
+            committed.count(session, metrics.DELIVERIES, outcome)
 
     async def _judge(self, session: AsyncSession, key: DeliveryKey, url: str, sent: Sent) -> None:
         """Note since when a webhook fails, and disable it where it is gone or has failed for too long.

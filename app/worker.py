@@ -7,11 +7,13 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 from app.core import errors
 from app.core.agents.extractor import Extraction
+from app.core.telemetry import AttributeValue, SpanKind
 from app.db import lanes
 from app.db.engine import DATABASE_AWAY
 from app.db.lanes import InboxItem, LeaseLost
@@ -19,6 +21,7 @@ from app.db.notices import wake_on
 from app.db.queries import BankKey
 from app.services import banks, events, work
 from app.services.service import Service
+from app.telemetry import logs
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,12 @@ MAX_REPLY_ATTEMPTS = 3
 """Tries at a turn whose reply was unusable: at temperature 0 the next one is likely to be the same."""
 RECONNECT_SECONDS = 1.0
 SHORTEST_SLEEP = 0.01
+_CONSUMING = {
+    "messaging.system": "postgresql",
+    "messaging.operation.name": "process",
+    "messaging.operation.type": "process",
+    "messaging.destination.name": "inbox",
+}
 
 
 class Worker:
@@ -176,14 +185,16 @@ class _Lane:
     def _extract_ahead(self, items: list[InboxItem]) -> None:
         for item in items:
             if item.position not in self._ahead:
-                task = asyncio.create_task(work.extract(self._service, self._key, item))
+                task = asyncio.create_task(self._extract(item))
                 self._ahead[item.position] = task
 
     async def _take(self, item: InboxItem) -> bool:
         """Work on the first turn; False where the bank has to wait for its next try."""
         try:
-            extraction = await self._ahead.pop(item.position)
-            await work.decide_and_apply(self._service, self._key, item, extraction, self._owner)
+            with self._about(item, "remember turn"):
+                extraction = await self._ahead.pop(item.position)
+                await work.decide_and_apply(self._service, self._key, item, extraction, self._owner)
+                log.info("worked off a turn", extra=self._told(item, extraction))
         except (errors.ModelError, errors.StaleMemory) as error:
             return await self._failed(item, error)
         except (LeaseLost, *DATABASE_AWAY):
@@ -193,6 +204,29 @@ class _Lane:
             log.exception("a turn failed unexpectedly")
             return await self._failed(item, error)
         return True
+
+    async def _extract(self, item: InboxItem) -> Extraction:
+        with self._about(item, "extract facts"):
+            return await work.extract(self._service, self._key, item)
+
+    @contextlib.contextmanager
+    def _about(self, item: InboxItem, step: str) -> Iterator[None]:
+        """A step of the trace that the turn came with, and what is logged meanwhile."""
+        tracer = self._service.telemetry.tracer
+        ids = {"ingestion_id": str(item.ingestion_id), "turn_id": str(item.turn.id)}
+        attributes: dict[str, AttributeValue] = {f"memory_r1.{name}": value for name, value in ids.items()}
+        attributes |= {**_CONSUMING, "memory_r1.attempt": item.attempts + 1}
+        with (
+            tracer.span(step, attributes, kind=SpanKind.CONSUMER, parent=item.traceparent),
+            logs.about(**ids, **tracer.ids()),
+        ):
+            yield
+
+    def _told(self, item: InboxItem, extraction: Extraction) -> dict[str, Any]:
+        told: dict[str, Any] = {"facts": len(extraction.facts)}
+        if self._service.settings.log.user_text:
+            told |= {"speaker": item.turn.speaker, "text": item.turn.text}
+        return told
 
     async def _failed(self, item: InboxItem, error: Exception) -> bool:
         async with self._service.sessions.begin(self._key.tenant_id) as session:

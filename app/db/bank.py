@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.changes import Changes
 from app.core.errors import InvalidInput, UnknownBank, UnknownMemory
+from app.core.metrics import RETRIEVAL
+from app.core.telemetry import SILENT, AttributeValue, SpanKind, Telemetry
 from app.core.values import Candidate, Memory, Query, Turn
 from app.db import lanes, queries
 from app.db.engine import Sessions
@@ -39,13 +42,31 @@ _WAIT_FOR_WRITERS = text(
 class PostgresBank:
     """One bank of one tenant, as it stands or as it was at a moment."""
 
-    def __init__(self, sessions: Sessions, key: BankKey, as_of: datetime | None = None) -> None:
+    def __init__(
+        self, sessions: Sessions, key: BankKey, as_of: datetime | None = None, telemetry: Telemetry = SILENT
+    ) -> None:
         self._sessions, self._key, self._as_of = sessions, key, as_of
+        self._telemetry = telemetry
 
     def as_of(self, moment: datetime) -> PostgresBank:
-        return PostgresBank(self._sessions, self._key, moment)
+        return PostgresBank(self._sessions, self._key, moment, self._telemetry)
 
     async def recall(self, asked: Sequence[Query], limit: int, speaker: str | None = None) -> list[list[Candidate]]:
+        if self._telemetry.is_silent:
+            return await self._recall(asked, limit, speaker)
+        attributes: dict[str, AttributeValue] = {
+            "gen_ai.operation.name": "retrieval",
+            "memory_r1.queries": len(asked),
+            "memory_r1.limit": limit,
+        }
+        started = time.perf_counter()
+        with self._telemetry.tracer.span("retrieval", attributes, kind=SpanKind.CLIENT) as span:
+            found = await self._recall(asked, limit, speaker)
+            span.note({"memory_r1.candidates": sum(map(len, found))})
+        self._telemetry.meter.observe(RETRIEVAL, time.perf_counter() - started)
+        return found
+
+    async def _recall(self, asked: Sequence[Query], limit: int, speaker: str | None) -> list[list[Candidate]]:
         async with self._reading() as session:
             found = [
                 await queries.recall_ids(session, self._key, query, limit, speaker, self._as_of) for query in asked

@@ -18,11 +18,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.core.errors import InvalidInput
+from app.core.telemetry import SILENT, SpanKind, Telemetry
+from app.db import committed
 from app.settings import DatabaseSettings
 
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
 """What a database that is down, restarting or out of connections raises; anything else is about the statement."""
 
+_DATABASE = {"db.system.name": "postgresql"}
 _SET_TENANT = text("SELECT set_config('memory_r1.tenant', :tenant, true)")
 _SET_IDLE = text("SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)")
 _BOUND_ROLE = text(
@@ -37,16 +40,25 @@ _BOUND_ROLE = text(
 class Sessions:
     """Short transactions on one engine."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, telemetry: Telemetry = SILENT) -> None:
         self.engine = engine
+        self._telemetry = telemetry
         self._make = async_sessionmaker(engine, expire_on_commit=False)
 
     @asynccontextmanager
     async def begin(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
         """A transaction that sees and writes one tenant's rows."""
-        async with self._make.begin() as session:
-            await session.execute(_SET_TENANT, {"tenant": str(tenant_id)})
-            yield session
+        if self._telemetry.is_silent:
+            async with self._make.begin() as session:
+                await session.execute(_SET_TENANT, {"tenant": str(tenant_id)})
+                yield session
+            return
+        with self._telemetry.tracer.span("transaction", _DATABASE, kind=SpanKind.CLIENT, is_root=False):
+            async with self._make.begin() as session:
+                committed.begin_noting(session)
+                await session.execute(_SET_TENANT, {"tenant": str(tenant_id)})
+                yield session
+            committed.tell(session, self._telemetry.meter)
 
     @asynccontextmanager
     async def snapshot(self, tenant_id: UUID, idle_seconds: float) -> AsyncIterator[AsyncSession]:

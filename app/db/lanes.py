@@ -11,17 +11,21 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, or_, select, text, update
+from sqlalchemy import Row, Text, cast, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import metrics
 from app.core.agents import replies
 from app.core.errors import MemoryServiceError, UnknownBank
 from app.core.values import Turn, Value
-from app.db import tables
+from app.db import committed, tables
 from app.db.queries import BankKey, in_bank, turn_of
 
 CHANNEL = "memory_r1_work"
+ENDED_CHANNEL = "memory_r1_ended"
+"""Says the ingestion of each turn that ends."""
+ENDED = ("done", "failed")
 WAIT = "wait"
 """A bank's `on_failure`: order matters more than going on."""
 WAITING = ("queued", "retrying")
@@ -78,15 +82,18 @@ class InboxItem(Value):
     attempts: int
     due: bool
     extraction: dict[str, Any] | None = None
+    traceparent: str | None = None
+    """The step of the trace that it came with."""
 
 
-async def enqueue(session: AsyncSession, key: BankKey, ingestion_id: UUID, turns: dict[int, UUID]) -> None:
+async def enqueue(
+    session: AsyncSession, key: BankKey, ingestion_id: UUID, turns: dict[int, UUID], traceparent: str | None = None
+) -> None:
     """Put turns, by position, into the inbox and wake the workers when the transaction ends."""
-    rows = [
-        {**key._asdict(), "position": p, "turn_id": turn_id, "ingestion_id": ingestion_id, "state": "queued"}
-        for p, turn_id in turns.items()
-    ]
+    shared = {**key._asdict(), "ingestion_id": ingestion_id, "state": "queued", "traceparent": traceparent}
+    rows = [{**shared, "position": position, "turn_id": turn_id} for position, turn_id in turns.items()]
     await session.execute(insert(tables.inbox), rows)
+    committed.count(session, metrics.TURNS_RECEIVED, amount=len(rows))
     await make_due(session, key)
 
 
@@ -190,6 +197,7 @@ async def keep_extraction(session: AsyncSession, key: BankKey, position: int, ex
 async def finish(session: AsyncSession, key: BankKey, position: int) -> None:
     """Mark a waiting turn done. Raises `LeaseLost` where it is not waiting any more."""
     await _update(session, key, position, state="done", error=None, error_type=None)
+    committed.count(session, metrics.TURNS_FINISHED, "done")
 
 
 async def postpone(session: AsyncSession, key: BankKey, item: InboxItem, seconds: float, error: Exception) -> None:
@@ -201,6 +209,7 @@ async def postpone(session: AsyncSession, key: BankKey, item: InboxItem, seconds
 async def set_aside(session: AsyncSession, key: BankKey, item: InboxItem, error: Exception) -> bool:
     """Give a turn up for now, with the reason. True where the bank goes on, false where its setting makes it wait."""
     await _fail(session, key, item, error, state="failed")
+    committed.count(session, metrics.TURNS_FINISHED, "failed")
     banks, lanes = tables.banks.c, tables.lanes
     chosen = select(banks.on_failure).where(banks.tenant_id == key.tenant_id, banks.id == key.bank_id)
     goes_on = await session.scalar(chosen) != WAIT
@@ -270,6 +279,7 @@ def _item(row: Row[Any], before: tuple[Turn, ...]) -> InboxItem:
         attempts=row.attempts,
         due=row.due,
         extraction=row.extraction,
+        traceparent=row.traceparent,
     )
 
 
@@ -284,15 +294,18 @@ async def _fail(session: AsyncSession, key: BankKey, item: InboxItem, error: Exc
         error=replies.clean(str(error))[:1000] if isinstance(error, MemoryServiceError) else UNEXPECTED,
         **values,
     )
+    kind = type(error).__name__ if isinstance(error, MemoryServiceError) else "Unexpected"
+    committed.count(session, metrics.TURN_TRIES_FAILED, kind)
 
 
 async def _update(session: AsyncSession, key: BankKey, position: int, **values: Any) -> None:
     inbox = tables.inbox
+    told = func.pg_notify(ENDED_CHANNEL, cast(inbox.c.ingestion_id, Text))
     statement = (
         update(inbox)
         .where(_waiting(key), inbox.c.position == position)
         .values(**values, updated_at=func.clock_timestamp())
-        .returning(inbox.c.position)
+        .returning(inbox.c.position, *([told] if values.get("state") in ENDED else []))
     )
     if (await session.execute(statement)).one_or_none() is None:
         raise LeaseLost

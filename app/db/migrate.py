@@ -44,7 +44,7 @@ def alembic_config(url: str) -> Config:
 def prepare(settings: DatabaseSettings) -> None:
     """Run the missing revisions as the owner, and make the service's login where that is another user.
 
-    Raises `InvalidInput` where the owner may not do so.
+    Raises `InvalidInput` where the owner may not do so, and where that login does not work.
     """
     url = settings.url.get_secret_value()
     owner_url = settings.owner_url.get_secret_value() if settings.owner_url is not None else url
@@ -52,6 +52,7 @@ def prepare(settings: DatabaseSettings) -> None:
         upgrade(owner_url)
         if make_url(owner_url).username != make_url(url).username:
             make_login(owner_url, url, settings.role)
+            _check_login(url)
     except ProgrammingError as error:
         if isinstance(error.orig, InsufficientPrivilege):
             raise _not_allowed(error.orig) from error
@@ -72,13 +73,28 @@ def downgrade(url: str, revision: str) -> None:
 
 def pending(url: str) -> bool:
     """True where the database is not at this version's newest revision."""
+    return current(url) != newest()
+
+
+def newest() -> str | None:
+    """The newest revision of this version."""
+    return ScriptDirectory.from_config(alembic_config("")).get_current_head()
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version has a revision: one of a later version it has not."""
+    scripts = ScriptDirectory.from_config(alembic_config(""))
+    return revision in {script.revision for script in scripts.walk_revisions()}
+
+
+def current(url: str) -> str | None:
+    """The revision that a database is at; None where it was never migrated."""
     engine = create_engine(url, hide_parameters=True)
     try:
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            return MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
-    return current != ScriptDirectory.from_config(alembic_config(url)).get_current_head()
 
 
 def make_login(owner_url: str, url: str, role: str) -> None:
@@ -107,6 +123,18 @@ def make_login(owner_url: str, url: str, role: str) -> None:
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(login), sql.Literal(hashed)))
         if known is None or not known[2]:
             connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(login)))
+
+
+def _check_login(url: str) -> None:
+    # Here it is one line for whoever set the password; later every process of the service would fail to start.
+    try:
+        _connected(url).close()
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise InvalidInput(
+            "The user of MEMORY_R1_DATABASE__URL cannot log in; check its password, or MEMORY_R1_DATABASE__PASSWORD "
+            f"where the URL holds none: {reason}"
+        ) from error
 
 
 def _not_allowed(error: InsufficientPrivilege) -> InvalidInput:

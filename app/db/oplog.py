@@ -11,10 +11,12 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Select, Uuid, any_, cast, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import metrics
 from app.core.changes import LoggedOperation, Verdict
+from app.core.rejections import reason_class
 from app.core.undo import Recorded, Standing
 from app.core.values import Value
-from app.db import tables
+from app.db import committed, tables
 from app.db.lanes import Stamp
 from app.db.queries import BankKey, in_bank
 
@@ -83,6 +85,10 @@ async def write(
         for number, line in enumerate(lines, stamp.first)
     ]
     await session.execute(insert(tables.operations), rows)
+    for line in lines:
+        committed.count(session, metrics.OPERATIONS, line.kind.value, line.verdict.value, origin.value)
+        if line.verdict is Verdict.REJECTED:
+            committed.count(session, metrics.OPERATIONS_REJECTED, reason_class(line.reason))
 
 
 async def mark_undone(session: AsyncSession, key: BankKey, undone_by: Mapping[int, int]) -> None:

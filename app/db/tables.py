@@ -173,6 +173,8 @@ inbox = Table(
     Column("error", Text),
     Column("extraction", JSONB),
     _moment("updated_at", now=True),
+    # Of the request that it came with, by W3C Trace Context; null where no trace was kept.
+    Column("traceparent", Text),
     *_of_bank("position"),
 )
 Index(

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.core.ports import Completer, Embedder
+from app.core.telemetry import SILENT, Telemetry
 from app.core.values import Role
+from app.db import lanes
 from app.db.bank import PostgresBank
 from app.db.engine import Sessions
+from app.db.notices import Notices
 from app.db.queries import BankKey
 from app.settings import Settings
 
@@ -29,5 +32,10 @@ class Service:
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is about to end: who waits for something is answered as things stand."""
 
+    telemetry: Telemetry = SILENT
+
+    ended: Notices = field(default_factory=lambda: Notices(lanes.ENDED_CHANNEL))
+    """Wakes who follows an ingestion, by its id, when a turn of it ends."""
+
     def bank(self, key: BankKey, as_of: datetime | None = None) -> PostgresBank:
-        return PostgresBank(self.sessions, key, as_of)
+        return PostgresBank(self.sessions, key, as_of, self.telemetry)
