@@ -1,163 +1,96 @@
-"""The command line: serve, demo, ingest, ask, keys and what operators need."""
+"""The command line: serve, demo, ingest, ask, and what operators need; groups of commands are in `app.cli_*`."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import re
-import signal
+import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from app import cli_banks, cli_doctor
+from app.cli_banks import banks_cli
+from app.cli_errors import ExitCode, explained, report, report_usage
+from app.cli_keys import keys_cli
+from app.cli_memories import AsOf, memories_cli, operations_cli
+from app.cli_options import LOCAL_URL, AsJson, Bank, Key, Url, err, markup, out, print_json, wants_json
 from app.cli_policies import policies_cli
-from app.cli_views import Progress, show_answer, show_banks, show_memories
-from app.client import Client, ServiceError
-from app.core.errors import MemoryServiceError
-from app.local.postgres import LocalPostgresError
-from app.services.callers import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, Limits, Rights, Scope
-from app.settings import Settings
+from app.cli_running import run
+from app.cli_views import Progress, show_answer
+from app.client import Client
 
 if TYPE_CHECKING:
-    from app.db.engine import Sessions
-    from app.services.keys import NewKey
+    from app.settings import Settings
+
+__all__ = ["cli", "explained", "main", "run", "start_logging"]
 
 cli = typer.Typer(no_args_is_help=True, add_completion=True, help="Memory-R1: a memory service that learns.")
-keys_cli = typer.Typer(no_args_is_help=True, help="API keys: made, listed, rotated, revoked.")
+cli.add_typer(banks_cli, name="banks")
+cli.add_typer(memories_cli, name="memories")
+cli.add_typer(operations_cli, name="operations")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(policies_cli, name="policies")
 
-out, err = Console(), Console(stderr=True)
-Result = TypeVar("Result")
-
-Url = Annotated[str, typer.Option(envvar="MEMORY_R1_URL", help="The service to talk to.")]
-Key = Annotated[str | None, typer.Option(envvar="MEMORY_R1_KEY", help="API key, where the service wants one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for other programs.")]
-Bank = Annotated[str, typer.Option(help="Name of the bank.")]
-Local = Annotated[bool, typer.Option("--local", help="With an embedded Postgres and a small model in this process.")]
-Tenant = Annotated[str, typer.Option(help="Whose keys.")]
-PositiveLimit = Annotated[int | None, typer.Option(min=1, max=1_000_000_000, help="Without limit if left out.")]
-LOCAL_URL = "http://127.0.0.1:8080"
+InProcess = Annotated[
+    bool, typer.Option("--local", help="With an embedded Postgres and a small model in this process.")
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script: errors that a user can act on are one line, not a trace."""
+    """The console script: errors that a user can act on are one line, not a trace; a reader that has gone is silent."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # What the terminal's encoding lacks is written in escapes.
+        getattr(stream, "reconfigure", lambda **how: None)(errors="backslashreplace")
     try:
-        cli(arguments)
+        code = _run_command(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = ExitCode.FAILED
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(int(code))
+
+
+def _run_command(arguments: list[str]) -> int:
+    as_json = wants_json(arguments)
+    command = typer.main.get_command(cli)
+    try:
+        return int(command.main(arguments, prog_name="memory-r1", standalone_mode=not as_json) or 0)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except BrokenPipeError:
+        raise
+    except typer.TyperException as error:
+        return report_usage(error)
+    except typer.Abort:
+        return ExitCode.FAILED
     except Exception as error:
         line = explained(error)
         if line is None:
             raise
-        err.print(f"[bold red]Error:[/] {escape(line)}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-
-
-def run(work: Coroutine[Any, Any, Result]) -> Result | None:
-    """Run until done, SIGINT or SIGTERM; either signal unwinds everything that was started."""
-
-    async def supervised() -> Result | None:
-        task = asyncio.ensure_future(work)
-        is_ending = False
-
-        def end() -> None:
-            # Once: uvicorn passes a signal on when it ends, and another cancellation would break off what is unwound.
-            nonlocal is_ending
-            if not is_ending:
-                is_ending = True
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, end)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            return None
-
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(supervised())
-
-
-_MIGRATE_AS_OWNER = "run `memory-r1 migrate` with MEMORY_R1_DATABASE__OWNER_URL, which makes it a member."
-
-
-def explained(error: Exception) -> str | None:
-    """One line on an error that a user can act on; None for a fault of ours."""
-    from psycopg.errors import InsufficientPrivilege
-    from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
-
-    match error:
-        case ServiceError() | MemoryServiceError() | LocalPostgresError() | OSError():
-            return str(error)
-        case ValidationError(title="Settings"):
-            faults = (f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False))
-            return "a setting is out of bounds: " + "; ".join(faults)
-        case OperationalError() if re.search(r'permission denied to set role|role "[^"]*" does not exist', str(error)):
-            return f"the user of MEMORY_R1_DATABASE__URL may not work in MEMORY_R1_DATABASE__ROLE; {_MIGRATE_AS_OWNER}"
-        case ProgrammingError(orig=InsufficientPrivilege()):
-            return f"the user of MEMORY_R1_DATABASE__URL may not read the tables; {_MIGRATE_AS_OWNER}"
-        case OperationalError() | ArgumentError():
-            return "the database cannot be reached; check MEMORY_R1_DATABASE__URL."
-        case ProgrammingError():
-            return "the database is not at this version's schema; run `memory-r1 migrate`."
-    return None
-
-
-def _variable(place: Sequence[int | str]) -> str:
-    return "MEMORY_R1_" + "__".join(str(step).upper() for step in place)
-
-
-def print_json(data: Any) -> None:
-    """Data for other programs, on standard output and with nothing beside it."""
-    sys.stdout.write(json.dumps(data, indent=2) + "\n")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is to be had: short transactions spend much of their time in the event loop."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+        return report(error, line, as_json=as_json)
 
 
 def start_logging(settings: Settings) -> None:
     """Plain or JSON lines on standard error."""
-    plain = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonLines() if settings.log.json_lines else logging.Formatter(plain))
-    logging.basicConfig(level=settings.log.level, handlers=[handler], force=True)
-    for chatty in ("httpx", "openai", "alembic", "sentence_transformers", "transformers"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    from app.telemetry import logs
 
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"at": self.formatTime(record), "level": record.levelname, "logger": record.name}
-        line["message"] = record.getMessage()
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+    logs.configure(settings.log)
 
 
 @cli.command()
 def serve(
-    local: Local = False,
+    local: InProcess = False,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     worker: Annotated[bool, typer.Option(help="Run the ingestion worker in this process too.")] = True,
 ) -> None:
     """Serve the API until Ctrl-C."""
     from app.serving import serve as serve_until_signal
+    from app.settings import Settings
 
     settings = Settings()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
@@ -171,6 +104,7 @@ def serve(
 def worker() -> None:
     """Run only the ingestion worker; as many as you like, beside any number of APIs."""
     from app.main import open_service, running_worker
+    from app.settings import Settings
 
     settings = Settings()
     start_logging(settings)
@@ -185,12 +119,16 @@ def worker() -> None:
 
 
 @cli.command()
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Bring the database to this version's schema."""
     from app.db import migrate as migration
+    from app.settings import Settings
 
     migration.prepare(Settings().database)
-    out.print("The database is at this version's schema.")
+    if as_json:
+        print_json({"revision": migration.newest()})
+    else:
+        out.print("The database is at this version's schema.")
 
 
 @cli.command()
@@ -199,6 +137,7 @@ def demo(
 ) -> None:
     """Ingest a short conversation on the embedded default, and show what becomes of it."""
     from app.demo.show import demonstrate
+    from app.settings import Settings
 
     settings = Settings()
     start_logging(settings.model_copy(update={"log": settings.log.model_copy(update={"level": "WARNING"})}))
@@ -207,62 +146,67 @@ def demo(
 
 @cli.command()
 def ingest(
-    bank: Annotated[str | None, typer.Option(help="Name of the bank; the conversation's with --locomo.")] = None,
-    file: Annotated[Path | None, typer.Argument(help="JSON list or JSON lines of turns.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="JSON list or JSON lines of turns; `-` is standard input.", allow_dash=True)
+    ] = None,
+    bank: Annotated[
+        str | None, typer.Option(help="Name of the bank; the file's or conversation's if left out.")
+    ] = None,
     locomo: Annotated[Path | None, typer.Option(help="A LoCoMo file in its upstream form.")] = None,
     conversation: Annotated[str, typer.Option(help="Which conversation of it.")] = "conv-26",
     url: Url = LOCAL_URL,
     key: Key = None,
+    as_json: AsJson = False,
 ) -> None:
     """Post a conversation and follow it until every turn is done or failed; interrupted, it can be run again."""
-    from app.ingesting import follow, post, read_turns
+    from app.ingesting import Ingest, read_turns
 
     turns, name = read_turns(file, locomo, conversation)
     with Client(url, key) as client:
-        posted = post(client, bank or name, turns)
-        failed = follow(client, bank or name, posted, err)
-    out.print(f"{len(turns) - failed} of {len(turns)} turns done in bank {bank or name!r}.")
-    if failed:
+        outcome = Ingest(client, bank or name, err).run(turns)
+    if as_json:
+        print_json(outcome.as_json())
+    else:
+        out.print(f"{outcome.done} of {outcome.turns} turns done in bank {markup(outcome.bank)!r}.", highlight=False)
+        for failure in outcome.failures:
+            err.print(
+                f"Failed: {markup(failure['speaker'])}: {markup(failure['text'][:60])} ({markup(failure['detail'])})",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if outcome.failures:
         raise typer.Exit(1)
 
 
 @cli.command()
-def ask(question: str, bank: Bank, url: Url = LOCAL_URL, key: Key = None, as_json: AsJson = False) -> None:
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    bank: Bank,
+    as_of: AsOf = None,
+    url: Url = LOCAL_URL,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
     """Ask a bank a question; shows the memories and turns that the answer stands on."""
     with Client(url, key) as client:
-        answer = client.answer(bank, question)
+        answer = client.answer(bank, question, as_of)
     if as_json:
         print_json(answer)
     else:
         show_answer(out, answer)
 
 
-@cli.command()
-def memories(bank: Bank, url: Url = LOCAL_URL, key: Key = None, as_json: AsJson = False) -> None:
-    """Show what a bank remembers."""
-    with Client(url, key) as client:
-        found = client.memories(bank)
-    if as_json:
-        print_json(found)
-    else:
-        show_memories(out, found)
-
-
-@cli.command()
-def banks(url: Url = LOCAL_URL, key: Key = None, as_json: AsJson = False) -> None:
-    """List the banks."""
-    with Client(url, key) as client:
-        found = client.banks()
-    if as_json:
-        print_json(found)
-    else:
-        show_banks(out, found)
+cli.command("erase")(cli_banks.erase)
+cli.command("export")(cli_banks.export)
+cli.command("import")(cli_banks.import_)
+cli.command("doctor")(cli_doctor.doctor)
 
 
 @cli.command()
 def openapi() -> None:
     """Print the API's OpenAPI document."""
     from app.main import create_app
+    from app.settings import Settings
 
     print_json(create_app(Settings(_env_file=None)).openapi())
 
@@ -275,94 +219,12 @@ def settings_page() -> None:
     sys.stdout.write(settings_reference())
 
 
-@keys_cli.command("create")
-def create_key(
-    name: Annotated[str, typer.Option(help="What the key is for.")],
-    tenant: Tenant = "default",
-    scope: Annotated[
-        Scope, typer.Option(help="What it may do; admin holds write, and write holds read.")
-    ] = Scope.ADMIN,
-    bank: Annotated[list[str] | None, typer.Option(help="A bank that it is for; repeat it. All if left out.")] = None,
-    expires_in_days: Annotated[int | None, typer.Option(min=1, max=36_500, help="Never if left out.")] = None,
-    requests_per_minute: PositiveLimit = None,
-    turns_per_day: PositiveLimit = None,
-    questions_per_day: PositiveLimit = None,
-    local: Local = False,
-) -> None:
-    """Make a key, and the tenant where there is none. The key is shown once and stored as a hash."""
-    from app.services import keys
+@cli.command("commands")
+def commands_page() -> None:
+    """Print the reference of the command line."""
+    from app.cli_reference import commands_reference
 
-    expires_at = None if expires_in_days is None else datetime.now(UTC) + timedelta(days=expires_in_days)
-    limits = Limits(
-        requests_per_minute=requests_per_minute, turns_per_day=turns_per_day, questions_per_day=questions_per_day
-    )
-    rights = Rights(scope=scope, banks=tuple(bank) if bank else None, expires_at=expires_at, limits=limits)
-    _show_secret(run(_with_database(local, lambda sessions: keys.create(sessions, tenant, name, rights))))
-
-
-@keys_cli.command("list")
-def list_keys(tenant: Tenant = "default", local: Local = False) -> None:
-    """List a tenant's keys, without their secrets."""
-    from app.services import keys
-
-    table = Table("id", "tenant", "name", "scope", "banks", "made", "expires", "revoked")
-    for one in run(_with_database(local, lambda sessions: keys.list_keys(sessions, tenant))) or []:
-        moments = [f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (one.created_at, one.expires_at, one.revoked_at)]
-        banks = "all" if one.banks is None else ", ".join(one.banks)
-        table.add_row(str(one.id), escape(one.tenant), escape(one.name), one.scope.value, escape(banks), *moments)
-    out.print(table)
-
-
-@keys_cli.command("revoke")
-def revoke_key(key_id: UUID, tenant: Tenant = "default", local: Local = False) -> None:
-    """Make a key worthless at once."""
-    from app.services import keys
-
-    async def revoke(sessions: Sessions) -> None:
-        await keys.revoke(sessions, await keys.operator(sessions, tenant), key_id)
-
-    run(_with_database(local, revoke))
-    out.print(f"Key {key_id} is revoked.")
-
-
-@keys_cli.command("rotate")
-def rotate_key(
-    key_id: UUID,
-    tenant: Tenant = "default",
-    overlap_seconds: Annotated[
-        int, typer.Option(min=0, max=MAX_OVERLAP_SECONDS, help="For how long the old key stays valid.")
-    ] = DEFAULT_OVERLAP_SECONDS,
-    local: Local = False,
-) -> None:
-    """Make a key with the rights of another, which ends when the overlap has passed."""
-    from app.services import keys
-
-    async def rotate(sessions: Sessions) -> NewKey:
-        return await keys.rotate(sessions, await keys.operator(sessions, tenant), key_id, overlap_seconds)
-
-    _show_secret(run(_with_database(local, rotate)))
-
-
-def _show_secret(made: NewKey | None) -> None:
-    if made is not None:
-        err.print(f"Key {made.id} of tenant {escape(repr(made.tenant))}; it is not shown again:", soft_wrap=True)
-        sys.stdout.write(f"{made.secret}\n")
-
-
-async def _with_database(local: bool, use: Any) -> Any:
-    """Run a use case on the configured database, or on the embedded one while no service holds it."""
-    from app.db import migrate as migration
-    from app.db.engine import Sessions, make_engine
-    from app.local.running import attached_postgres
-
-    async with attached_postgres(Settings(), local) as settings:
-        if local:
-            await asyncio.to_thread(migration.upgrade, settings.database.url.get_secret_value())
-        engine = make_engine(settings.database)
-        try:
-            return await use(Sessions(engine))
-        finally:
-            await engine.dispose()
+    sys.stdout.write(commands_reference(cli))
 
 
 if __name__ == "__main__":

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from app.cli_options import AsJson, Local, err, markup, out, print_json, show_table
 from app.core.errors import UnfitPolicy
-from app.core.policies import STAMP_FILE, Score, Served, check, read_policy, read_stamp
-from app.core.values import Role
-from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.core.policies import Score, Served
     from app.db.engine import Sessions
     from app.services.policies import Policy, Promotion
+    from app.settings import Settings
 
 policies_cli = typer.Typer(no_args_is_help=True, help="Policies: trained models, listed, added, promoted, rolled back.")
 
-out, err = Console(), Console(stderr=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for other programs.")]
-Local = Annotated[bool, typer.Option("--local", help="Of the embedded default, while it is not being served.")]
 Name = Annotated[str, typer.Argument(help="The policy's name, without the hash.")]
-RoleArgument = Annotated[Role, typer.Argument(help="The role to roll back.")]
+# As the core has them; its own module takes long to import.
+RoleName = Literal["extractor", "manager", "answerer"]
+RoleArgument = Annotated[RoleName, typer.Argument(help="The role to roll back.")]
 
 
 @policies_cli.command("list")
@@ -47,19 +40,19 @@ def list_policies(as_json: AsJson = False, local: Local = False) -> None:
     found, promotions = asyncio.run(read())
     if as_json:
         listed = [{"label": one.label, **one.model_dump(mode="json")} for one in found]
-        _print_json({"policies": listed, "promotions": [one.model_dump(mode="json") for one in promotions]})
+        print_json({"policies": listed, "promotions": [one.model_dump(mode="json") for one in promotions]})
         return
-    table = Table("role", "policy", "replies", "made from", "form", "where", "scores", "added")
+    rows = []
     for one in found:
         stamp = one.stamp
-        scores = "\n".join(_shown(score) for score in stamp.scores)
+        scores = "; ".join(_shown(score) for score in stamp.scores)
         cells = [stamp.role.value, one.label, "now" if one.promoted else "", stamp.base.name, stamp.form]
         cells += [one.folder or f"served as {one.model}", scores, f"{one.added_at:%Y-%m-%d %H:%M}"]
-        table.add_row(*map(escape, cells))
-    out.print(table)
+        rows.append(cells)
+    show_table(out, ("role", "policy", "replies", "made from", "form", "where", "scores", "added"), rows)
     for change in promotions[:10]:
         policy = change.policy or "the configured model"
-        out.print(escape(f"{change.promoted_at:%Y-%m-%d %H:%M} {change.role.value}: {policy}"), style="dim")
+        out.print(markup(f"{change.promoted_at:%Y-%m-%d %H:%M} {change.role.value}: {policy}"), style="dim")
 
 
 @policies_cli.command("add")
@@ -73,8 +66,10 @@ def add_policy(
         str | None, typer.Option(help="The folder as the model server sees it, where that is another path.")
     ] = None,
     local: Local = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make an exported policy known; refused where the service asks otherwise than it was trained."""
+    from app.core.policies import check
     from app.services import policies
 
     policy = _read(folder, model, stamp, served_folder)
@@ -86,14 +81,19 @@ def add_policy(
             await policies.add(place.sessions, policy)
             return differing
 
-    for difference in asyncio.run(add()):
-        err.print(f"It is not asked quite as it was trained: {escape(difference)}.", soft_wrap=True)
-    out.print(f"Policy {escape(policy.label)} of the {policy.stamp.role.value} is known; promote it to use it.")
+    differing = asyncio.run(add())
+    if as_json:
+        print_json({"policy": policy.label, "role": policy.stamp.role.value, "differing": differing})
+        return
+    for difference in differing:
+        err.print(f"It is not asked quite as it was trained: {markup(difference)}.", soft_wrap=True)
+    out.print(f"Policy {markup(policy.label)} of the {policy.stamp.role.value} is known; promote it to use it.")
 
 
 @policies_cli.command("promote")
-def promote_policy(name: Name, local: Local = False) -> None:
+def promote_policy(name: Name, local: Local = False, as_json: AsJson = False) -> None:
     """Have a policy reply for its role from the next call on; a vLLM is made to load its adapter first."""
+    from app.core.policies import check
     from app.services import policies
 
     async def promote() -> Served:
@@ -105,24 +105,31 @@ def promote_policy(name: Name, local: Local = False) -> None:
             return policy
 
     policy = asyncio.run(promote())
-    out.print(f"{escape(policy.label)} replies for the {policy.stamp.role.value} now.")
+    if as_json:
+        print_json({"policy": policy.label, "role": policy.stamp.role.value})
+        return
+    out.print(f"{markup(policy.label)} replies for the {policy.stamp.role.value} now.")
 
 
 @policies_cli.command("rollback")
-def roll_back(role: RoleArgument, local: Local = False) -> None:
+def roll_back(role: RoleArgument, local: Local = False, as_json: AsJson = False) -> None:
     """Undo a role's last promotion; again, to go further back."""
+    from app.core.values import Role
     from app.services import policies
 
     async def back() -> str | None:
         async with _opened(local) as place:
-            return await policies.rollback(place.sessions, role)
+            return await policies.rollback(place.sessions, Role(role))
 
     name = asyncio.run(back())
-    out.print(f"{escape(name) if name else 'The configured model'} replies for the {role.value} now.")
+    if as_json:
+        print_json({"policy": name, "role": role})
+        return
+    out.print(f"{markup(name) if name else 'The configured model'} replies for the {role} now.")
 
 
 @policies_cli.command("remove")
-def remove_policy(name: Name, local: Local = False) -> None:
+def remove_policy(name: Name, local: Local = False, as_json: AsJson = False) -> None:
     """Forget a policy that is not promoted; its files stay."""
     from app.services import policies
 
@@ -131,7 +138,10 @@ def remove_policy(name: Name, local: Local = False) -> None:
             await policies.remove(place.sessions, name)
 
     asyncio.run(remove())
-    out.print(f"Policy {escape(name)} is forgotten.")
+    if as_json:
+        print_json({"policy": name})
+        return
+    out.print(f"Policy {markup(name)} is forgotten.")
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,7 @@ async def _opened(local: bool) -> AsyncIterator[_Place]:
     from app.db import migrate
     from app.db.engine import Sessions, make_engine
     from app.local.running import attached_postgres, for_small_model
+    from app.settings import Settings
 
     async with attached_postgres(Settings(), local) as settings:
         database = settings.database
@@ -166,6 +177,8 @@ async def _opened(local: bool) -> AsyncIterator[_Place]:
 
 def _read(folder: Path | None, model: str | None, stamp: Path | None, served_folder: str | None) -> Served:
     """The policy that the options name. Raises `UnfitPolicy`."""
+    from app.core.policies import STAMP_FILE, Served, read_policy, read_stamp
+
     if model is not None and stamp is not None and folder is None and served_folder is None:
         return Served(stamp=read_stamp(stamp), model=model)
     if folder is None or model is not None or stamp is not None:
@@ -192,6 +205,7 @@ async def _prepare(place: _Place, policy: Served) -> None:
     elif policy.folder is None:
         raise UnfitPolicy(f"The model in process serves adapters from their folders alone, not {policy.label}.")
     else:
+        from app.core.policies import read_policy
         from app.local.adapters import read_adapter
 
         await asyncio.to_thread(read_policy, Path(policy.folder))
@@ -201,7 +215,3 @@ async def _prepare(place: _Place, policy: Served) -> None:
 def _shown(score: Score) -> str:
     before = f"{score.before.value:.3g} → " if score.before else ""
     return f"{score.measure} on {score.data}: {before}{score.after.value:.3g}"
-
-
-def _print_json(data: object) -> None:
-    sys.stdout.write(json.dumps(data, indent=2) + "\n")

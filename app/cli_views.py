@@ -1,16 +1,19 @@
-"""What the command line shows: progress, memories, operations, answers."""
+"""What the command line shows: progress, memories, operations, answers, banks, receipts."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+
+from app.cli_options import markup, moment, show_table
 
 _COLOURS = {"ADD": "green", "UPDATE": "yellow", "DELETE": "red", "NOOP": "dim"}
+SHORT_ID = 8
+"""Characters of an id that a terminal is shown; commands take them for the whole."""
 
 
 class Progress:
@@ -35,63 +38,138 @@ class Progress:
     def step(self, what: str) -> None:
         """Say what is being done now."""
         seconds = time.monotonic() - self._started
-        self._console.print(f"[dim]{seconds:6.1f} s[/] {escape(what)}", highlight=False)
+        self._console.print(f"[dim]{seconds:6.1f} s[/] {markup(what)}", highlight=False)
         if self._status:
-            self._status.update(escape(what))
+            self._status.update(markup(what))
             if what.startswith("ready"):
                 self._status.stop()
 
 
 def show_turn(console: Console, turn: dict[str, Any], progress: dict[str, Any]) -> None:
     """A turn with its facts and operations."""
-    console.print(f"\n[bold]{escape(turn['speaker'])}[/] [dim]{turn['said_at'][:10]}[/]  {escape(turn['text'])}")
+    _say(console, f"\n[bold]{markup(turn['speaker'])}[/] [dim]{turn['said_at'][:10]}[/]  {markup(turn['text'])}")
     for fact in progress["facts"]:
-        console.print(f"   fact      {escape(fact)}", highlight=False)
+        _say(console, f"   fact      {markup(fact)}")
     for fact in progress["rejected_facts"]:
-        console.print(f"   [dim]rejected  {escape(fact['text'])} ({escape(fact['reason'])})[/]", highlight=False)
+        _say(console, f"   [dim]rejected  {markup(fact['text'])} ({markup(fact['reason'])})[/]")
     for operation in progress["operations"]:
-        console.print(f"   {_operation(operation)}", highlight=False)
+        _say(console, f"   {_operation(operation)}")
     if progress["error"]:
-        console.print(f"   [red]{progress['state']}: {escape(progress['error']['detail'])}[/]", highlight=False)
+        _say(console, f"   [red]{progress['state']}: {markup(progress['error']['detail'])}[/]")
     elif not progress["facts"]:
-        console.print("   [dim]nothing worth remembering[/]")
+        _say(console, "   [dim]nothing worth remembering[/]")
 
 
 def _operation(operation: dict[str, Any]) -> str:
     kind = f"[{_COLOURS[operation['kind']]}]{operation['kind']:<9}[/]"
-    text = escape(operation["text_after"] or operation["text_before"] or operation["fact"] or "(erased)")
+    text = markup(operation["text_after"] or operation["text_before"] or operation["fact"] or "(erased)")
     if operation["verdict"] == "applied":
         note = " [dim](kept, as no other operation held)[/]" if operation["fallback"] else ""
         return f"{kind} {text}{note}"
-    reason = escape(operation["reason"] or "nothing to do")
+    reason = markup(operation["reason"] or "nothing to do")
     return f"{kind} [dim]{operation['verdict']}: {reason}[/]"
 
 
-def show_memories(console: Console, memories: list[dict[str, Any]]) -> None:
+def show_memories(
+    console: Console, memories: Sequence[dict[str, Any]], title: str | None = "What the bank remembers"
+) -> None:
     """The bank as a table."""
-    table = Table("memory", "speaker", "said", "version", "from turns", title="What the bank remembers")
-    for memory in memories:
-        counts = (str(memory["version"]), str(len(memory["sources"])))
-        table.add_row(escape(memory["text"]), escape(memory["speaker"]), memory["said_at"][:10], *counts)
-    console.print(table)
+    rows = [
+        (
+            _id(console, memory["id"]),
+            memory["text"],
+            memory["speaker"],
+            memory["said_at"][:10],
+            memory["version"],
+            len(memory["sources"]),
+        )
+        for memory in memories
+    ]
+    show_table(console, ("id", "memory", "speaker", "said", "version", "from turns"), rows, title)
 
 
-def show_banks(console: Console, banks: list[dict[str, Any]]) -> None:
+def show_memory(console: Console, read: dict[str, Any]) -> None:
+    """A memory with its versions and the turns that it came from."""
+    memory = read["memory"]
+    state = "[red]forgotten[/]" if read["deleted"] else f"version {memory['version']}"
+    _say(console, f"[bold]{markup(memory['text'])}[/]")
+    _say(console, f"{memory['id']}, {markup(memory['speaker'])}, {state}")
+    rows = []
+    for version in read["versions"]:
+        since, until = moment(version["valid_from"]), moment(version["valid_to"])
+        note = f"brings back {version['restores']}" if version["restores"] else ""
+        rows.append((version["version"], version["text"], since, until, version["operation"] or "", note))
+    show_table(console, ("version", "text", "from", "to", "operation", ""), rows, "History")
+    for turn in read["sources"]:
+        _show_source(console, turn, "")
+
+
+def show_operations(console: Console, operations: Sequence[dict[str, Any]]) -> None:
+    """The log as a table."""
+    rows = []
+    for operation in operations:
+        texts = [operation["text_before"], operation["text_after"]]
+        said = " → ".join(text for text in texts if text) or operation["fact"] or "(erased)"
+        outcome = operation["verdict"] + (f", undone by {operation['undone_by']}" if operation["undone_by"] else "")
+        cells = [operation["number"], operation["kind"], outcome, said, operation["reason"] or ""]
+        rows.append([*cells, operation["origin"], moment(operation["created_at"])])
+    show_table(console, ("number", "operation", "outcome", "memory", "reason", "by", "at"), rows, "Operations")
+
+
+def show_banks(console: Console, banks: Sequence[dict[str, Any]]) -> None:
     """The banks as a table."""
-    table = Table("bank", "turns", "memories", "speakers", "made")
-    for bank in banks:
-        counts = (str(bank["turns"]), str(bank["memories"]))
-        speakers = escape(", ".join(bank["speakers"]))
-        table.add_row(escape(bank["name"]), *counts, speakers, bank["created_at"][:16])
-    console.print(table)
+    rows = [
+        (bank["name"], bank["turns"], bank["memories"], ", ".join(bank["speakers"]), moment(bank["created_at"]))
+        for bank in banks
+    ]
+    show_table(console, ("bank", "turns", "memories", "speakers", "made"), rows)
+
+
+def show_bank(console: Console, bank: dict[str, Any]) -> None:
+    """One bank, a line for each of its properties."""
+    blocked = f"the failed turn {bank['blocked_by']}" if bank["blocked_by"] else "nothing"
+    embedded = f"{bank['embedding_model']}, {bank['embedding_dimension']} dimensions"
+    rows = [
+        ("bank", bank["name"]),
+        ("turns", bank["turns"]),
+        ("memories", bank["memories"]),
+        ("speakers", ", ".join(bank["speakers"])),
+        ("about a turn that failed", bank["on_failure"]),
+        ("waits for", blocked),
+        ("embedded by", embedded),
+        ("made", moment(bank["created_at"])),
+    ]
+    show_table(console, ("", ""), rows)
+
+
+def show_receipt(console: Console, receipt: dict[str, Any]) -> None:
+    """What an erasure removed."""
+    rows = [(table, count) for table, count in receipt["removed"].items() if count]
+    show_table(console, ("removed from", "rows"), rows, "Receipt")
+    if receipt["kept"]:
+        _say(console, f"{len(receipt['kept'])} memories rest on other turns too and were kept.")
+    _say(console, f"Receipt {receipt['digest']}")
 
 
 def show_answer(console: Console, answer: dict[str, Any]) -> None:
     """An answer with what it stands on."""
-    text = "[dim]The bank does not tell.[/]" if answer["abstained"] else f"[bold]{escape(answer['answer'])}[/]"
-    console.print(f"\n[cyan]?[/] {escape(answer['question'])}\n  {text}", highlight=False)
+    text = "[dim]The bank does not tell.[/]" if answer["abstained"] else f"[bold]{markup(answer['answer'])}[/]"
+    _say(console, f"\n[cyan]?[/] {markup(answer['question'])}\n  {text}")
     for memory in answer["memories"]:
-        console.print(f"   [dim]from[/] {escape(memory['text'])}", highlight=False)
+        _say(console, f"   [dim]from[/] {markup(memory['text'])}")
         for turn in memory["sources"]:
-            said = f"{turn['speaker']}, {turn['said_at'][:10]}: {turn['text']}"
-            console.print(f"        [dim]{escape(said)}[/]", highlight=False)
+            _show_source(console, turn, "        ")
+
+
+def _show_source(console: Console, turn: dict[str, Any], indent: str) -> None:
+    said = f"{turn['speaker']}, {turn['said_at'][:10]}: {turn['text']}"
+    _say(console, f"{indent}[dim]{markup(said)}[/]")
+
+
+def _id(console: Console, whole: str) -> str:
+    return whole[:SHORT_ID] if console.is_terminal else whole
+
+
+def _say(console: Console, line: str) -> None:
+    """A line of markup: broken between words in a terminal, whole elsewhere."""
+    console.print(line, highlight=False, soft_wrap=not console.is_terminal)

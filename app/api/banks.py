@@ -48,6 +48,16 @@ async def get_bank(bank: BankName, tenant: Tenant, service: ServiceOf) -> BankSu
     return await banks.read_bank(service.sessions, tenant, bank)
 
 
+@router.put("/{bank}", operation_id="create_bank", responses=_CHANGED | problems(409))
+async def create_bank(
+    bank: BankName, caller: CallerOf, service: ServiceOf, once: OnceOf, response: Response
+) -> BankSummary:
+    """Make a bank of that name, where there is none; a bank's first turn does so as well."""
+    summary = await banks.create_bank(service.sessions, caller, bank, service.embedder, once)
+    note_replay(response, once)
+    return summary
+
+
 @router.patch(
     "/{bank}",
     operation_id="change_bank",

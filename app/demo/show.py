@@ -41,8 +41,8 @@ def _drive(url: str, console: Console) -> None:
         console.print(Rule("A conversation, turn by turn"))
         for turn in script["turns"]:
             show_turn(console, turn, _ingest(client, turn))
-        console.print(Rule("The bank"))
-        show_memories(console, client.memories(BANK))
+        console.print(Rule("What the bank remembers"))
+        show_memories(console, client.memories(BANK), title=None)
         console.print(Rule("Questions"))
         for question in script["questions"]:
             show_answer(console, client.answer(BANK, question))

@@ -80,6 +80,19 @@ async def open_bank(session: AsyncSession, tenant_id: UUID, name: str, embedder:
         # Deleted between the two statements: make it anew.
 
 
+async def create_bank(sessions: Sessions, caller: Caller, name: str, embedder: Embedder, once: Once) -> BankSummary:
+    """The bank of that name, made where there is none. Raises `EmbeddingMismatch`, `IdempotencyConflict`."""
+    tenant_id = caller.tenant_id
+    async with sessions.begin(tenant_id) as session:
+        if (earlier := await once.claim(session, tenant_id)) is not None:
+            return BankSummary.model_validate_json(json.dumps(earlier))
+        key = await open_bank(session, tenant_id, name, embedder)
+        row = (await session.execute(_summaries(tenant_id).where(tables.banks.c.id == key.bank_id))).one()
+        summary = BankSummary.model_validate(row._mapping, from_attributes=False)
+        await once.keep(session, tenant_id, summary, key, holds_text=True)
+    return summary
+
+
 async def find_bank(sessions: Sessions, tenant_id: UUID, name: str, embedder: Embedder | None = None) -> BankKey:
     """The bank of that name. Raises `UnknownBank`, and `EmbeddingMismatch` where it will be searched."""
     async with sessions.begin(tenant_id) as session:

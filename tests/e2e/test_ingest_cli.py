@@ -71,17 +71,17 @@ def test_a_file_of_turns_is_ingested_once_however_often_it_is_posted(service: Se
         assert "turns (0 failed, 0 retrying)" in posted.stderr
         assert "3/3" in posted.stderr
 
-    memories = in_json(workplace, service, "memories", "--bank", "alice")
+    memories = in_json(workplace, service, "memories", "list", "--bank", "alice")
     texts = ["Alice adopted a dog named Buddy.", "Robin Hello, Alice!", "Alice [bold]Tags[/] are no markup."]
     assert [memory["text"] for memory in memories] == texts
     assert [memory["version"] for memory in memories] == [1, 1, 1]
-    (bank,) = in_json(workplace, service, "banks")
+    (bank,) = in_json(workplace, service, "banks", "list")
     assert (bank["name"], bank["turns"], bank["memories"]) == ("alice", 3, 3)
     check_what_is_shown(service, workplace, texts)
 
 
 def check_what_is_shown(service: Service, workplace: Workplace, texts: list[str]) -> None:
-    shown = workplace.run("memories", "--bank", "alice", url=service.url()).stdout
+    shown = workplace.run("memories", "list", "--bank", "alice", url=service.url()).stdout
     assert all(text in shown for text in texts)
     asked = workplace.run("ask", "Which dog does Alice have?", "--bank", "alice", url=service.url())
     assert asked.returncode == 0, asked.stderr
@@ -92,7 +92,7 @@ def check_what_is_shown(service: Service, workplace: Workplace, texts: list[str]
     assert answer["answer"] == "Buddy"
     assert [source["text"] for source in answer["memories"][0]["sources"]] == [BUDDY]
     unknown = workplace.run("ask", "Anyone?", "--bank", "nobody", url=service.url())
-    assert is_one_line_error(unknown), unknown.stderr
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (3, 1), unknown.stderr
 
 
 def test_a_conversation_of_locomo_is_ingested_and_a_failed_turn_is_told(
@@ -106,7 +106,7 @@ def test_a_conversation_of_locomo_is_ingested_and_a_failed_turn_is_told(
         assert posted.stdout == "2 of 3 turns done in bank 'conv-1'.\n"
         assert "turns (1 failed, 0 retrying)" in posted.stderr
         assert "Traceback" not in posted.stderr
-    memories = in_json(workplace, service, "memories", "--bank", "conv-1")
+    memories = in_json(workplace, service, "memories", "list", "--bank", "conv-1")
     texts = ["Caroline went to the museum on 7 May 2023.", "Caroline bought a red canoe."]
     assert [memory["text"] for memory in memories] == texts
     assert [memory["said_at"][:10] for memory in memories] == ["2023-05-08", "2023-06-01"]

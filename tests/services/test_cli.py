@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -15,25 +12,20 @@ from typing import Any
 
 import psycopg
 import pytest
+from rich.console import Console
 
-from app import cli, client, ingesting
+from app import client, ingesting
 from app.core.values import Prompt
-from app.settings import Settings
-from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter, every_sentence
-from tests.fixtures.live import live_in_thread
+from tests.fixtures.console import Ran, Run, fails_in_one_line, memory_r1, url
+from tests.fixtures.doubles import ScriptedCompleter, every_sentence
+
+__all__ = ["memory_r1", "url"]
 
 ROOT = Path(__file__).parents[2]
 TURNS = [
     {"speaker": "Alice", "text": "I adopted a dog named Buddy.", "external_id": "1", "said_at": "2023-05-08T18:00:00Z"},
     {"speaker": "Bob [red]", "text": "I like [/] tea.", "external_id": "2", "said_at": "2023-05-08T18:01:00Z"},
 ]
-
-
-@pytest.fixture
-def url(settings: Settings, completer: ScriptedCompleter, embedder: HashEmbedder) -> Iterator[str]:
-    """A service with doubles in a thread."""
-    with live_in_thread(settings, completer, embedder) as url:
-        yield url
 
 
 @pytest.fixture
@@ -44,47 +36,6 @@ def conversation(tmp_path: Path) -> Path:
     return file
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command printed, and how it ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def memory_r1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the console script in this process, with nothing from this environment's settings."""
-    for name in [name for name in os.environ if name.startswith("MEMORY_R1_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: str, **environment: str) -> Ran:
-        capsys.readouterr()
-        with monkeypatch.context() as during, pytest.raises(SystemExit) as ended:
-            for name, value in environment.items():
-                during.setenv(name, value)
-            cli.main(arguments)
-        printed = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, printed.out, printed.err)
-
-    return run
-
-
-def fails_in_one_line(result: Ran) -> str:
-    """What a failed command said, once it is shown to be a line and no trace."""
-    assert result.returncode == 1, result
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    assert result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1, result.stderr
-    return result.stderr
-
-
 def test_a_conversation_is_ingested_asked_and_shown(url: str, conversation: Path, memory_r1: Run) -> None:
     ingested = memory_r1("ingest", str(conversation), "--url", url)
     assert (ingested.returncode, ingested.stdout) == (0, "2 of 2 turns done in bank 'chat'.\n"), ingested
@@ -93,21 +44,21 @@ def test_a_conversation_is_ingested_asked_and_shown(url: str, conversation: Path
     assert answer["memories"][0]["sources"][0]["text"] == TURNS[0]["text"]
     shown = memory_r1("ask", "Which dog does Alice have?", "--bank", "chat", "--url", url)
     assert "Alice, 2023-05-08: I adopted a dog named Buddy." in shown.stdout
-    memories = memory_r1("memories", "--bank", "chat", "--url", url, "--json")
+    memories = memory_r1("memories", "list", "--bank", "chat", "--url", url, "--json")
     assert len(json.loads(memories.stdout)) == 2
-    table = memory_r1("memories", "--bank", "chat", "--url", url)
+    table = memory_r1("memories", "list", "--bank", "chat", "--url", url)
     assert "[/] tea" in table.stdout and "Bob [red]" in table.stdout
-    banks = memory_r1("banks", "--url", url)
+    banks = memory_r1("banks", "list", "--url", url)
     assert "chat" in banks.stdout and "Bob [red]" in banks.stdout
-    assert [bank["name"] for bank in json.loads(memory_r1("banks", "--url", url, "--json").stdout)] == ["chat"]
+    assert [bank["name"] for bank in json.loads(memory_r1("banks", "list", "--url", url, "--json").stdout)] == ["chat"]
     assert [r.stderr for r in (asked, memories, banks)] == ["", "", ""]
 
 
 def test_an_interrupted_ingest_is_finished_by_running_it_again(url: str, conversation: Path, memory_r1: Run) -> None:
     with client.Client(url) as http:
         earlier = http.post_turns("chat", TURNS[:1])
-        again = ingesting.post(http, "chat", TURNS)
-        assert again[0] == earlier["ingestion_id"] and len(again) == 2
+        again = ingesting.Ingest(http, "chat", Console(stderr=True)).run(TURNS)
+        assert again.ingestions[0] == earlier["ingestion_id"] and len(again.ingestions) == 2
     result = memory_r1("ingest", str(conversation), "--url", url)
     assert (result.returncode, result.stdout) == (0, "2 of 2 turns done in bank 'chat'.\n"), result
     with client.Client(url) as http:
@@ -128,7 +79,7 @@ def test_turns_that_failed_earlier_are_reported_when_run_again(
         assert (result.returncode, result.stdout) == (1, "1 of 2 turns done in bank 'chat'.\n"), result
 
 
-@pytest.mark.parametrize("command", [["banks"], ["ask", "Who?", "--bank", "a"], ["memories", "--bank", "a"]])
+@pytest.mark.parametrize("command", [["banks", "list"], ["ask", "Who?", "--bank", "a"]])
 def test_a_service_that_is_not_there_is_one_line(command: list[str], memory_r1: Run) -> None:
     said = fails_in_one_line(memory_r1(*command, "--url", "http://127.0.0.1:1"))
     assert "Is the service running?" in said
@@ -156,7 +107,7 @@ def test_keys_and_words_that_cannot_be_sent_are_said() -> None:
 
 
 def test_problems_of_the_service_are_said_with_their_place(url: str, memory_r1: Run) -> None:
-    assert "There is no such bank." in fails_in_one_line(memory_r1("ask", "Who?", "--bank", "nobody", "--url", url))
+    assert "There is no such bank." in fails_in_one_line(memory_r1("ask", "Who?", "--bank", "nobody", "--url", url), 3)
     with client.Client(url) as http, pytest.raises(client.ServiceError, match=r"body\.turns\.0\.text: Field required"):
         http.post_turns("a", [{"speaker": "A"}])
 
@@ -259,7 +210,7 @@ def test_keys_are_made_listed_rotated_and_revoked(database_url: str, memory_r1: 
     assert "rotated already" in fails_in_one_line(keys("rotate", key_id, *acme))
     assert keys("revoke", key_id, *acme).returncode == 0
     assert "no tenant 'default'" in fails_in_one_line(keys("revoke", key_id))
-    assert "There is no key" in fails_in_one_line(keys("revoke", "00000000-0000-0000-0000-000000000000", *acme))
+    assert "There is no key" in fails_in_one_line(keys("revoke", "00000000-0000-0000-0000-000000000000", *acme), 3)
     for wrong in (("--scope", "root"), ("--expires-in-days", "0"), ("--turns-per-day", "-1")):
         assert keys("create", "--name", "x", *wrong).returncode == 2
     assert "bank's name" in fails_in_one_line(keys("create", "--name", "x", "--bank", "a/b"))
