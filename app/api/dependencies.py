@@ -14,7 +14,7 @@ from fastapi import Depends, Header, Path, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.rate_limit import STATE
-from app.api.scopes import need_of
+from app.api.scopes import Need, need_of
 from app.core.errors import InvalidInput, Unauthenticated
 from app.db.queries import BankKey
 from app.services import banks, keys, limits
@@ -66,7 +66,7 @@ async def _passed(request: Request) -> Caller | None:
     if need is None:
         return None
     service = get_service(request)
-    caller = await _authenticated(request, service)
+    caller = await _authenticated(request, service, need)
     rate = await limits.take(service.sessions, caller)
     setattr(request.state, STATE, rate)
     limits.refuse(rate)
@@ -74,9 +74,10 @@ async def _passed(request: Request) -> Caller | None:
     return caller
 
 
-async def _authenticated(request: Request, service: Service) -> Caller:
+async def _authenticated(request: Request, service: Service, need: Need) -> Caller:
     credentials = await _bearer(request)
-    if credentials is not None:
+    passes = need.passes_foreign_keys and not request.app.state.require_key
+    if credentials is not None and not (passes and not credentials.credentials.startswith(keys.PREFIX)):
         return await keys.authenticate(service.sessions, credentials.credentials)
     if request.app.state.require_key:
         raise Unauthenticated()
@@ -168,10 +169,14 @@ _REPLAYED = "`true` where an earlier request with this Idempotency-Key did it."
 REPLAYED = {"Idempotency-Replayed": {"description": _REPLAYED, "schema": {"type": "string"}}}
 
 
+def replayed(once: Once) -> dict[str, str]:
+    """The header that says where the response is that of an earlier request."""
+    return {"Idempotency-Replayed": "true"} if once.replayed else {}
+
+
 def note_replay(response: Response, once: Once) -> None:
     """Say where the response is that of an earlier request."""
-    if once.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
+    response.headers.update(replayed(once))
 
 
 def cursor_of(place: int | str) -> str:

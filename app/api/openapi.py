@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api.problems import RETRY_AFTER_SECONDS, Problem
+from app.api.problems import RETRY_AFTER_SECONDS, TYPE_BASE, Problem, problem_types
 from app.api.scopes import need_of
+from app.api.streaming_schemas import event_schemas
 
 _DESCRIBED = {
     400: "The body cannot be read as JSON.",
@@ -33,6 +34,12 @@ _HEADERS = {
 WITH_BODY = (400, 408, 413, 415, 422)
 OF_BANK = (404, 409, 422)
 OF_MODEL = (502, 503, 504)
+_EXAMPLE = {
+    "type": TYPE_BASE + "unknown-bank",
+    "title": "Not Found",
+    "status": 404,
+    "detail": "There is no such bank.",
+}
 Responses = dict[int | str, dict[str, Any]]
 
 
@@ -56,16 +63,34 @@ class Api(FastAPI):
         if "Problem" not in schemas:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= problem.pop("$defs") | {"Problem": problem}
+            document["components"]["schemas"] = event_schemas() | schemas
+            problem["examples"] = [_EXAMPLE]
+            # What generators make classes of errors from; a plain enum would shut clients out of later types.
+            problem["properties"]["type"]["x-problem-types"] = {
+                TYPE_BASE + slug: about for slug, about in sorted(problem_types().items())
+            }
             for path in document["paths"].values():
                 for operation in path.values():
                     _name_scope(operation)
+                    _without_null(operation)
         return document
+
+
+def _without_null(operation: dict[str, Any]) -> None:
+    """A parameter that may be left out is a string or a number; nobody can send null as one."""
+    for parameter in operation.get("parameters", []):
+        schema = parameter["schema"]
+        kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            parameter["schema"] = {name: value for name, value in schema.items() if name != "anyOf"} | kinds[0]
 
 
 def _name_scope(operation: dict[str, Any]) -> None:
     """Note the scope that an operation asks for, and what the guard before every route may answer."""
     need = need_of(operation["operationId"])
     if need is not None and "security" in operation:
+        takes = f"Takes a key of the scope `{need.scope.value}`."
+        operation["description"] = f"{operation.get('description', '')}\n\n{takes}".strip()
         operation["security"] = [{name: [need.scope.value] for name in one} for one in operation["security"]]
         for status, documented in problems(403, 429).items():
             operation["responses"].setdefault(str(status), documented)

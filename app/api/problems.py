@@ -103,6 +103,19 @@ class TooManyRequestsAtOnce(HTTPException):
         super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, "The service has too many requests under way; try again.")
 
 
+_BOUNDS: dict[type[HTTPException], HTTPStatus] = {
+    BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
+    TooManyRequestsAtOnce: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_OF_SERVICE = {
+    "bank-busy": (HTTPStatus.SERVICE_UNAVAILABLE, "Another request is writing to the same bank; try again."),
+    "database-away": (HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be reached."),
+    "internal-error": (HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed."),
+}
+"""What no error of the domain stands for, by slug."""
+
+
 class Fault(BaseModel):
     """One thing that is wrong with a request."""
 
@@ -160,6 +173,23 @@ def slug_of(error: type[Exception]) -> str:
     return "".join(f"-{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
 
 
+def problem_types() -> dict[str, dict[str, Any]]:
+    """Every type of problem by its slug: status, what it means, and the slug of the wider one where there is one."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind, status in STATUS_OF.items():
+        wider = kind.__mro__[1]
+        parent = {"wider": slug_of(wider)} if wider in STATUS_OF and wider is not errors.MemoryServiceError else {}
+        found[slug_of(kind)] = {"status": status.value, "description": kind.__doc__, **parent}
+    del found[slug_of(errors.MemoryServiceError)]
+    for bound, status in _BOUNDS.items():
+        found[slug_of(bound)] = {"status": status.value, "description": bound.__doc__}
+    for code, (slug, detail) in _OF_HTTP.items():
+        found[slug] = {"status": code, "description": detail}
+    for slug, (status, detail) in _OF_SERVICE.items():
+        found[slug] = {"status": status.value, "description": detail}
+    return found
+
+
 def add_handlers(app: FastAPI) -> None:
     """Answer every error as a problem."""
     app.add_exception_handler(errors.MemoryServiceError, _domain)
@@ -168,6 +198,16 @@ def add_handlers(app: FastAPI) -> None:
     for away in DATABASE_AWAY:
         app.add_exception_handler(away, _database_away)
     app.add_exception_handler(Exception, _unexpected)
+
+
+async def response_to(request: Request, error: Exception) -> JSONResponse:
+    """The problem of an error that came up when the response had begun, and no handler can answer it any more."""
+    if isinstance(error, errors.MemoryServiceError):
+        return await _domain(request, error)
+    if isinstance(error, DATABASE_AWAY):
+        return await _database_away(request, error)
+    log.error("a stream failed unexpectedly", exc_info=error)
+    return await _unexpected(request, error)
 
 
 async def _domain(request: Request, error: Exception) -> JSONResponse:
@@ -221,15 +261,21 @@ def _place(steps: Sequence[int | str]) -> str:
 
 async def _database_away(request: Request, error: Exception) -> JSONResponse:
     if is_busy(error):
-        detail = "Another request is writing to the same bank; try again."
-        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "bank-busy", detail)
+        return _of_service("bank-busy")
     log.warning("the database is away: %s", type(error).__name__)
-    return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "database-away", "The database cannot be reached.")
+    return _of_service("database-away")
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    # The log has the trace; the client gets nothing that could be another's.
-    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "The service failed.")
+    # The log has the trace; the client gets nothing that could be another's. It is sent past every middleware.
+    response = _of_service("internal-error")
+    response.headers["X-Request-Id"] = getattr(request.state, "request_id", "")
+    return response
+
+
+def _of_service(slug: str) -> JSONResponse:
+    status, detail = _OF_SERVICE[slug]
+    return problem_response(status, slug, detail)
 
 
 def _encodable(text: str) -> str:

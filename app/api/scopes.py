@@ -24,6 +24,8 @@ class Need:
     """Whether the route can make the bank of its path."""
     shows_own: bool = False
     """Of a route without a bank in its path: whether it keeps to the banks of the key itself."""
+    passes_foreign_keys: bool = False
+    """Where no key is asked for: whether one that is not of this service's form counts as none."""
 
     def check(self, caller: Caller, bank: str | None) -> None:
         """Raises `Forbidden`, or `UnknownBank` for a bank that the key is not for."""
@@ -46,6 +48,7 @@ NEEDS: dict[str, Need] = {
     "post_turns": Need(Scope.WRITE, makes_bank=True),
     "list_turns": _READ,
     "get_ingestion": _READ,
+    "follow_ingestion": _READ,
     "retry_ingestion": _WRITE,
     "list_memories": _READ,
     "get_memory": _READ,
@@ -63,6 +66,7 @@ NEEDS: dict[str, Need] = {
     "get_answer": _READ,
     "list_banks": Need(Scope.READ, shows_own=True),
     "get_bank": _READ,
+    "create_bank": Need(Scope.WRITE, makes_bank=True),
     "change_bank": _ADMIN,
     "delete_bank": _ADMIN,
     "erase_turn": _ADMIN,
@@ -85,6 +89,12 @@ NEEDS: dict[str, Need] = {
     "test_webhook": _ADMIN,
     "list_deliveries": _ADMIN,
     "retry_delivery": _ADMIN,
+    # They find the bank in a header, or in the key, and check it themselves; OpenAI's clients always send some key.
+    "create_chat_completion": Need(Scope.WRITE, shows_own=True, passes_foreign_keys=True),
+    "list_models": Need(Scope.READ, shows_own=True, passes_foreign_keys=True),
+    "get_model": Need(Scope.READ, shows_own=True, passes_foreign_keys=True),
+    "call_mcp": Need(Scope.READ, shows_own=True),
+    "call_mcp_of_bank": _READ,
 }
 """By operation id."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.api.dependencies import (
     REPLAYED,
@@ -19,15 +20,20 @@ from app.api.dependencies import (
     ServiceOf,
     Wait,
     cursor_of,
+    foreign_cursor,
     note_replay,
     number_of,
+    place_of,
 )
 from app.api.guarded import GuardedRoute
 from app.api.openapi import OF_BANK, WITH_BODY, Responses, problems
 from app.api.schemas import PostedReceipt, PostTurns, StoredState, TurnList
+from app.api.streaming import EVENT_STREAM, EventStream, Tell
+from app.api.streaming_schemas import EndEvent, TurnEvent
 from app.core.errors import InvalidInput
 from app.db.queries import BankKey
-from app.services import banks, ingest, provenance
+from app.services import banks, following, ingest, provenance
+from app.services.following import EndedTurn, Place
 from app.services.ingest import Ingestion, NewTurn, Retried, State
 from app.services.provenance import TurnOrigin
 from app.services.service import Service
@@ -37,6 +43,7 @@ router = APIRouter(
 )
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _ENDED = {State.DONE, State.FAILED}
 _WAITED = {"Preference-Applied": {"description": "`wait=N`, where that was asked for.", "schema": {"type": "string"}}}
 _POSTED: Responses = {
@@ -78,7 +85,7 @@ async def post_turns(
     state = State.QUEUED if accepted.duplicates < len(posted) else State.DONE
     if wait:
         key = await banks.find_bank(service.sessions, caller.tenant_id, bank)
-        state = await _wait_for(service, key, accepted.ingestion_id, wait)
+        state = await wait_for(service, key, accepted.ingestion_id, wait)
     response.headers["Location"] = f"/v1/banks/{bank}/ingestions/{accepted.ingestion_id}"
     _note_wait(response, wait)
     note_replay(response, once)
@@ -109,9 +116,40 @@ async def get_ingestion(
     ingestion_id: UUID, key: BankOf, service: ServiceOf, wait: Wait, response: Response
 ) -> Ingestion:
     """State, facts, operations and errors of each turn of a post; `Prefer: wait=N` waits until it has ended."""
-    await _wait_for(service, key, ingestion_id, wait)
+    await wait_for(service, key, ingestion_id, wait)
     _note_wait(response, wait)
     return await ingest.read(service.sessions, key, ingestion_id)
+
+
+@router.get(
+    "/ingestions/{ingestion_id}/events",
+    operation_id="follow_ingestion",
+    response_class=Response,
+    responses={200: {"content": {EVENT_STREAM: {"schema": {"$ref": "#/components/schemas/IngestionEvent"}}}}},
+)
+async def follow_ingestion(
+    ingestion_id: UUID,
+    key: BankOf,
+    service: ServiceOf,
+    request: Request,
+    last_event_id: Annotated[
+        str | None, Header(max_length=200, description="Go on after the event of this id.")
+    ] = None,
+) -> EventStream:
+    """A post as server-sent events: a `turn` for each that is done or has failed, in the order in which they end, and
+    `end` when none waits any more. Without `end` it goes on: ask again with the `Last-Event-ID`.
+    """
+    after = _place_of(last_event_id) if last_event_id else None
+    await ingest.state(service.sessions, key, ingestion_id)
+
+    async def tell_all(told: Tell) -> EndEvent | None:
+        async def tell(one: EndedTurn) -> None:
+            await told.put(TurnEvent(id=_id_of(one.place), data=one.turn))
+
+        end = await following.follow(service, key, ingestion_id, after, tell)
+        return EndEvent(data=end) if end else None
+
+    return EventStream(request, tell_all, most_waiting=following.PAGE)
 
 
 @router.post(
@@ -129,7 +167,7 @@ async def retry_ingestion(
     return retried
 
 
-async def _wait_for(service: Service, key: BankKey, ingestion_id: UUID, seconds: float) -> State:
+async def wait_for(service: Service, key: BankKey, ingestion_id: UUID, seconds: float) -> State:
     """The state once it has ended, the time is up or the process ends; no transaction is open meanwhile."""
     deadline, pause = time.monotonic() + seconds, SHORTEST_PAUSE
     while (state := await ingest.state(service.sessions, key, ingestion_id)) not in _ENDED:
@@ -145,3 +183,18 @@ async def _wait_for(service: Service, key: BankKey, ingestion_id: UUID, seconds:
 def _note_wait(response: Response, wait: float) -> None:
     if wait:
         response.headers["Preference-Applied"] = f"wait={int(wait)}"
+
+
+def _id_of(place: Place) -> str:
+    return cursor_of(f"{(place.at - _EPOCH) // _MICROSECOND}.{place.position}")
+
+
+def _place_of(event_id: str) -> Place:
+    """Raises `InvalidInput`."""
+    moment, _, position = place_of(event_id).partition(".")
+    if not (moment.isdecimal() and position.isdecimal() and max(len(moment), len(position)) <= 18):
+        raise foreign_cursor()
+    try:
+        return Place(_EPOCH + int(moment) * _MICROSECOND, int(position))
+    except OverflowError:
+        raise foreign_cursor() from None

@@ -136,6 +136,7 @@ def every_route(bank: str, some_id: str) -> list[tuple[str, str, Any]]:
         ("POST", f"{at}/turns", {"turns": [TURN]}),
         ("GET", f"{at}/turns", None),
         ("GET", f"{at}/ingestions/{some_id}", None),
+        ("GET", f"{at}/ingestions/{some_id}/events", None),
         ("POST", f"{at}/ingestions/{some_id}/retry", None),
         ("GET", f"{at}/memories", None),
         ("GET", f"{at}/memories/{some_id}", None),
@@ -159,6 +160,7 @@ def every_route(bank: str, some_id: str) -> list[tuple[str, str, Any]]:
         ("GET", "/v1/audit", None),
         ("GET", "/v1/banks", None),
         ("GET", at, None),
+        ("PUT", at, None),
         ("PATCH", at, {"on_failure": "set_aside"}),
         ("DELETE", f"{at}/turns/{some_id}", None),
         ("GET", f"{at}/export", None),
@@ -174,6 +176,8 @@ def every_route(bank: str, some_id: str) -> list[tuple[str, str, Any]]:
         ("POST", f"/v1/webhooks/{some_id}/test", None),
         ("GET", f"/v1/webhooks/{some_id}/deliveries", None),
         ("POST", f"/v1/webhooks/{some_id}/deliveries/{some_id}/retry", None),
+        ("POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "ping"}),
+        ("POST", f"/mcp/{bank}", {"jsonrpc": "2.0", "id": 1, "method": "ping"}),
     ]
 
 
@@ -209,7 +213,8 @@ async def test_what_another_tenant_has_looks_as_if_it_did_not_exist(
     stranger = bearing((await keys.create(sessions, "stranger", "key")).secret)
     before = await count_rows(sessions)
     for method, path, body in every_route("alice", acme.memory):
-        if path.startswith("/v1/banks/alice") and (method, path) != ("POST", "/v1/banks/alice/turns"):
+        makes_own = (method, path) in (("POST", "/v1/banks/alice/turns"), ("PUT", "/v1/banks/alice"))
+        if path.startswith("/v1/banks/alice") and not makes_own:
             response = await guarded_client.request(method, path, json=body, headers=stranger)
             nowhere = await guarded_client.request(method, path.replace("alice", "nobody"), json=body, headers=stranger)
             assert problem_of(response) == problem_of(nowhere)

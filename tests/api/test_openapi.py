@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.scopes import need_of
 from app.main import create_app
 from app.settings import Settings
 
@@ -17,6 +18,7 @@ OPERATIONS = {
     "post_turns",
     "list_turns",
     "get_ingestion",
+    "follow_ingestion",
     "retry_ingestion",
     "list_memories",
     "get_memory",
@@ -34,6 +36,7 @@ OPERATIONS = {
     "get_answer",
     "list_banks",
     "get_bank",
+    "create_bank",
     "change_bank",
     "delete_bank",
     "erase_turn",
@@ -106,6 +109,23 @@ def test_every_route_documents_its_problems_and_only_as_problems(document: dict[
 def test_only_what_calls_a_model_documents_that_models_fail(document: dict[str, Any]) -> None:
     asking = {o["operationId"] for o in operations(document) if {"502", "504"} <= o["responses"].keys()}
     assert asking == {"answer_question", "search_memories", "add_memory", "revise_memory", "import_bank"}
+
+
+def test_what_a_key_must_allow_is_said_for_each_route(document: dict[str, Any]) -> None:
+    assert document["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    for operation in operations(document):
+        need = need_of(operation["operationId"])
+        if need is None:
+            assert "security" not in operation
+        else:
+            assert operation["security"] == [{"HTTPBearer": [need.scope.value]}]
+            assert f"the scope `{need.scope.value}`" in operation["description"]
+
+
+def test_no_parameter_is_null(document: dict[str, Any]) -> None:
+    for operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            assert {"type": "null"} not in parameter["schema"].get("anyOf", []), operation["operationId"]
 
 
 def test_the_frameworks_own_form_of_errors_is_gone(document: dict[str, Any]) -> None:

@@ -1,0 +1,193 @@
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.receipt import Receipt
+from ...types import UNSET, Response, Unset
+
+
+def _get_kwargs(
+    bank: str,
+    *,
+    idempotency_key: str | Unset = UNSET,
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["idempotency-key"] = idempotency_key
+
+    _kwargs: dict[str, Any] = {
+        "method": "delete",
+        "url": "/v1/banks/{bank}".format(
+            bank=quote(str(bank), safe=""),
+        ),
+    }
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Receipt:
+    if response.status_code == 200:
+        response_200 = Receipt.from_dict(response.json())
+
+        return response_200
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Receipt]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    bank: str,
+    *,
+    client: AuthenticatedClient,
+    idempotency_key: str | Unset = UNSET,
+) -> Response[Receipt]:
+    """Delete Bank
+
+     Erase a bank with everything in it, whatever is under way; the receipt says what was removed.
+
+    Takes a key of the scope `admin`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+        idempotency_key (str | Unset): A unique name of this request: sent again with it, it does
+            nothing twice.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Receipt]
+    """
+
+    kwargs = _get_kwargs(
+        bank=bank,
+        idempotency_key=idempotency_key,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    bank: str,
+    *,
+    client: AuthenticatedClient,
+    idempotency_key: str | Unset = UNSET,
+) -> Receipt:
+    """Delete Bank
+
+     Erase a bank with everything in it, whatever is under way; the receipt says what was removed.
+
+    Takes a key of the scope `admin`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+        idempotency_key (str | Unset): A unique name of this request: sent again with it, it does
+            nothing twice.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Receipt
+    """
+
+    return sync_detailed(
+        bank=bank,
+        client=client,
+        idempotency_key=idempotency_key,
+    ).parsed
+
+
+async def asyncio_detailed(
+    bank: str,
+    *,
+    client: AuthenticatedClient,
+    idempotency_key: str | Unset = UNSET,
+) -> Response[Receipt]:
+    """Delete Bank
+
+     Erase a bank with everything in it, whatever is under way; the receipt says what was removed.
+
+    Takes a key of the scope `admin`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+        idempotency_key (str | Unset): A unique name of this request: sent again with it, it does
+            nothing twice.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Receipt]
+    """
+
+    kwargs = _get_kwargs(
+        bank=bank,
+        idempotency_key=idempotency_key,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    bank: str,
+    *,
+    client: AuthenticatedClient,
+    idempotency_key: str | Unset = UNSET,
+) -> Receipt:
+    """Delete Bank
+
+     Erase a bank with everything in it, whatever is under way; the receipt says what was removed.
+
+    Takes a key of the scope `admin`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+        idempotency_key (str | Unset): A unique name of this request: sent again with it, it does
+            nothing twice.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Receipt
+    """
+
+    return (
+        await asyncio_detailed(
+            bank=bank,
+            client=client,
+            idempotency_key=idempotency_key,
+        )
+    ).parsed

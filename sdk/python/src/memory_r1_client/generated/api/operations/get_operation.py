@@ -1,0 +1,185 @@
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.operation_record import OperationRecord
+from ...types import Response
+
+
+def _get_kwargs(
+    bank: str,
+    number: int,
+) -> dict[str, Any]:
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/v1/banks/{bank}/operations/{number}".format(
+            bank=quote(str(bank), safe=""),
+            number=quote(str(number), safe=""),
+        ),
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> OperationRecord:
+    if response.status_code == 200:
+        response_200 = OperationRecord.from_dict(response.json())
+
+        return response_200
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[OperationRecord]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    bank: str,
+    number: int,
+    *,
+    client: AuthenticatedClient,
+) -> Response[OperationRecord]:
+    """Get Operation
+
+     One operation of the bank's log.
+
+    Takes a key of the scope `read`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+        number (int): The operation's number in the bank's log.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[OperationRecord]
+    """
+
+    kwargs = _get_kwargs(
+        bank=bank,
+        number=number,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    bank: str,
+    number: int,
+    *,
+    client: AuthenticatedClient,
+) -> OperationRecord:
+    """Get Operation
+
+     One operation of the bank's log.
+
+    Takes a key of the scope `read`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+        number (int): The operation's number in the bank's log.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        OperationRecord
+    """
+
+    return sync_detailed(
+        bank=bank,
+        number=number,
+        client=client,
+    ).parsed
+
+
+async def asyncio_detailed(
+    bank: str,
+    number: int,
+    *,
+    client: AuthenticatedClient,
+) -> Response[OperationRecord]:
+    """Get Operation
+
+     One operation of the bank's log.
+
+    Takes a key of the scope `read`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+        number (int): The operation's number in the bank's log.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[OperationRecord]
+    """
+
+    kwargs = _get_kwargs(
+        bank=bank,
+        number=number,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    bank: str,
+    number: int,
+    *,
+    client: AuthenticatedClient,
+) -> OperationRecord:
+    """Get Operation
+
+     One operation of the bank's log.
+
+    Takes a key of the scope `read`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+        number (int): The operation's number in the bank's log.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        OperationRecord
+    """
+
+    return (
+        await asyncio_detailed(
+            bank=bank,
+            number=number,
+            client=client,
+        )
+    ).parsed

@@ -1,0 +1,179 @@
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...types import File, Response
+
+
+def _get_kwargs(
+    bank: str,
+) -> dict[str, Any]:
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/v1/banks/{bank}/export".format(
+            bank=quote(str(bank), safe=""),
+        ),
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> File:
+    if response.status_code == 200:
+        response_200 = File(payload=BytesIO(response.content))
+
+        return response_200
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[File]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    bank: str,
+    *,
+    client: AuthenticatedClient,
+) -> Response[File]:
+    """Export Bank
+
+     Everything of a bank as it is now, one JSON object a line: a header, turns, ingestions, speakers,
+    memories with
+    all versions, the log, answers, traces, and last the number of lines with their SHA-256.
+
+    Takes a key of the scope `admin`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[File]
+    """
+
+    kwargs = _get_kwargs(
+        bank=bank,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    bank: str,
+    *,
+    client: AuthenticatedClient,
+) -> File:
+    """Export Bank
+
+     Everything of a bank as it is now, one JSON object a line: a header, turns, ingestions, speakers,
+    memories with
+    all versions, the log, answers, traces, and last the number of lines with their SHA-256.
+
+    Takes a key of the scope `admin`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        File
+    """
+
+    return sync_detailed(
+        bank=bank,
+        client=client,
+    ).parsed
+
+
+async def asyncio_detailed(
+    bank: str,
+    *,
+    client: AuthenticatedClient,
+) -> Response[File]:
+    """Export Bank
+
+     Everything of a bank as it is now, one JSON object a line: a header, turns, ingestions, speakers,
+    memories with
+    all versions, the log, answers, traces, and last the number of lines with their SHA-256.
+
+    Takes a key of the scope `admin`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[File]
+    """
+
+    kwargs = _get_kwargs(
+        bank=bank,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    bank: str,
+    *,
+    client: AuthenticatedClient,
+) -> File:
+    """Export Bank
+
+     Everything of a bank as it is now, one JSON object a line: a header, turns, ingestions, speakers,
+    memories with
+    all versions, the log, answers, traces, and last the number of lines with their SHA-256.
+
+    Takes a key of the scope `admin`.
+
+    Args:
+        bank (str): Your name of the bank: one for each end user or conversation.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        File
+    """
+
+    return (
+        await asyncio_detailed(
+            bank=bank,
+            client=client,
+        )
+    ).parsed

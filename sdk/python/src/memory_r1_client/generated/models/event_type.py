@@ -1,0 +1,13 @@
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    BANK_ERASED = "bank.erased"
+    INGESTION_DONE = "ingestion.done"
+    INGESTION_FAILED = "ingestion.failed"
+    MEMORY_CHANGED = "memory.changed"
+    TURN_ERASED = "turn.erased"
+    WEBHOOK_TEST = "webhook.test"
+
+    def __str__(self) -> str:
+        return str(self.value)
