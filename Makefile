@@ -14,7 +14,7 @@ CHAOS_SEED ?= 1
 # Two processes, each with servers of its own; a file of tests stays in one. `PYTEST_ARGS=` for one process.
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: demo serve training test check format test-fast test-long bench vllm-install vllm-cpu openapi settings-doc migrate clean
+.PHONY: demo serve training test check format test-fast test-long bench vllm-install vllm-cpu openapi sdks sdks-install settings-doc cli-doc migrate clean
 
 demo: $(VENV)/.local
 	$(BIN)/memory-r1 demo
@@ -25,10 +25,10 @@ serve: $(VENV)/.local
 # What training needs beside the service: trainers and adapters, on the processor or on a GPU.
 training: $(VENV)/.training
 
-test: check vllm-install
+test: check vllm-install sdks-install
 	$(BIN)/python -m pytest -q --durations=20 $(PYTEST_ARGS)
 
-test-fast: $(VENV)/.dev
+test-fast: $(VENV)/.dev sdks-install
 	MEMORY_R1_SKIP_VLLM=1 $(BIN)/python -m pytest -q $(PYTEST_ARGS)
 
 # A quarter of an hour in which every process is killed over and over while turns are posted.
@@ -60,8 +60,26 @@ vllm-cpu: vllm-install
 openapi: $(VENV)/.dev
 	$(BIN)/memory-r1 openapi > openapi/openapi.json
 
+# The generators of the clients in an environment of their own (one wants another typer), and the packages of node.
+sdks-install: $(VENV)/.dev .venv-sdk/.installed sdk/typescript/node_modules/.package-lock.json
+
+sdks: openapi sdks-install
+	.venv-sdk/bin/python sdk/generate.py
+
+.venv-sdk/.installed: sdk/requirements.txt
+	$(PYTHON) -m venv .venv-sdk
+	.venv-sdk/bin/pip --disable-pip-version-check -q install -r sdk/requirements.txt
+	touch $@
+
+sdk/typescript/node_modules/.package-lock.json: sdk/typescript/package-lock.json $(VENV)/.dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix sdk/typescript --no-audit --no-fund --loglevel=error
+	touch $@
+
 settings-doc: $(VENV)/.dev
 	$(BIN)/memory-r1 settings > docs/reference/settings.md
+
+cli-doc: $(VENV)/.dev
+	$(BIN)/memory-r1 commands > docs/reference/cli.md
 
 migrate: $(VENV)/.local
 	$(BIN)/memory-r1 migrate
@@ -82,8 +100,8 @@ $(VENV)/.training: $(VENV)/.local
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.local
-	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt -e '.[dev]' -e sdk/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-vllm .models .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .venv-vllm .venv-sdk sdk/typescript/node_modules sdk/typescript/dist .models .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -15,9 +15,11 @@ from app.api import (
     answers,
     audit,
     banks,
+    chat_completions,
     erasure,
     health,
     keys,
+    mcp,
     memories,
     operations,
     problems,
@@ -28,6 +30,7 @@ from app.api import (
 from app.api.dependencies import guard
 from app.api.guarded import GuardedRoute
 from app.api.limits import BodyLimit, HeadAsGet, RequestLimit
+from app.api.observed import Observed, http_tracing
 from app.api.openapi import Api
 from app.api.rate_limit import RateLimitHeaders
 from app.core.errors import InvalidInput
@@ -36,6 +39,7 @@ from app.core.values import Role
 from app.courier import Courier
 from app.db import migrate
 from app.db.engine import Sessions, check_role, make_engine
+from app.llm.chat import open_chat
 from app.llm.completer import HttpCompleter
 from app.llm.embedder import HttpEmbedder, ThreadEmbedder, sentence_transformer
 from app.local.model import ensure_packaged_embedder, hide_progress_bars
@@ -44,6 +48,8 @@ from app.services.banks import check_embedder
 from app.services.policies import Promoted, PromotedCompleter
 from app.services.service import Service
 from app.settings import DatabaseSettings, EmbeddingSettings, LlmSettings, Settings
+from app.telemetry.observed import observed_completers, observed_embedder
+from app.telemetry.opening import exposed, open_telemetry
 from app.worker import Worker
 
 PACKAGED_EMBEDDER = "packaged:all-MiniLM-L6-v2"
@@ -57,7 +63,11 @@ def create_app(settings: Settings, opened: OpenService | None = None, *, with_wo
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (opened or (lambda: open_service(settings)))() as service:
             app.state.service = service
-            async with running_worker(service) if with_worker else contextlib.nullcontext():
+            async with (
+                open_chat(service.settings.chat, service.settings.llm) as app.state.chat,
+                mcp.running_mcp(app),
+                running_worker(service) if with_worker else contextlib.nullcontext(),
+            ):
                 yield
 
     app = Api(
@@ -67,6 +77,7 @@ def create_app(settings: Settings, opened: OpenService | None = None, *, with_wo
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
+        telemetry=http_tracing(settings, lambda: app.state.service),
         # For every route there is or will be: one that does not ask who calls is closed all the same.
         dependencies=[Depends(guard)],
     )
@@ -79,10 +90,13 @@ def create_app(settings: Settings, opened: OpenService | None = None, *, with_wo
         most_of_file=settings.server.max_import_bytes,
         seconds=settings.server.body_seconds,
     )
-    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLimit, most=settings.server.max_requests)
+    app.add_middleware(Observed)
+    app.add_middleware(HeadAsGet)
     problems.add_handlers(app)
     for module in (turns, memories, operations, answers, banks, erasure, transfer, health, keys, audit, webhooks):
+        app.include_router(module.router)
+    for module in (chat_completions, mcp):
         app.include_router(module.router)
     return app
 
@@ -104,17 +118,21 @@ async def open_service(
                 stack.push_async_callback(completer.aclose)
             completers = made
         await check_schema(settings.database)
-        sessions = Sessions(engine)
+        telemetry = await stack.enter_async_context(open_telemetry(settings.telemetry))
+        sessions = Sessions(engine, telemetry)
+        await stack.enter_async_context(exposed(settings, sessions, telemetry.meter))
         await check_role(sessions)
         promoted = Promoted(sessions, settings)
         await promoted.check()
         embedder = await open_embedder(settings.embedding)
         stack.push_async_callback(embedder.aclose)
+        servers = observed_completers(completers, settings, telemetry)
         service = Service(
             settings=settings,
             sessions=sessions,
-            completers={role: PromotedCompleter(server, promoted) for role, server in completers.items()},
-            embedder=embedder,
+            completers={role: PromotedCompleter(server, promoted) for role, server in servers.items()},
+            embedder=observed_embedder(embedder, telemetry),
+            telemetry=telemetry,
             answering=asyncio.Semaphore(settings.server.max_answers),
             transferring=asyncio.Semaphore(settings.server.max_transfers),
         )

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -61,7 +62,9 @@ async def running(
 @asynccontextmanager
 async def served(app: FastAPI, listening: socket.socket) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """An app behind a socket: its URL, and what to await to wait for its end."""
-    server = _Server(app, uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS))
+    # Requests have lines of our own, without their paths: those hold names of banks, which may be people's.
+    options: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": GRACE_SECONDS}
+    server = _Server(app, uvicorn.Config(app, lifespan="on", **options))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     host, port = listening.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

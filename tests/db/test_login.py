@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,9 +174,18 @@ def test_a_superuser_is_no_login_for_the_service(migrated: Cluster) -> None:
 def test_a_login_that_another_administers_is_left_as_it_is(migrated: Cluster) -> None:
     migrated.run("DROP ROLE IF EXISTS foreign_login")
     migrated.run("CREATE ROLE foreign_login LOGIN PASSWORD 'theirs'")
-    settings = migrated.settings().model_copy(update={"url": SecretStr(migrated.url("foreign_login", "mine"))})
-    migrate.prepare(settings)
+    for password, refused in (("mine", pytest.raises(InvalidInput, match="cannot log in")), ("theirs", nullcontext())):
+        settings = migrated.settings().model_copy(update={"url": SecretStr(migrated.url("foreign_login", password))})
+        with refused:
+            migrate.prepare(settings)
     connect(migrated.url("foreign_login", "theirs")).close()
+
+
+def test_a_login_without_a_password_is_told(migrated: Cluster) -> None:
+    url = make_url(migrated.superuser).set(database="d", username="nameless", password=None)
+    settings = migrated.settings().model_copy(update={"url": SecretStr(url.render_as_string(hide_password=False))})
+    with pytest.raises(InvalidInput, match=r"^[^\n]*cannot log in[^\n]*$"):
+        migrate.prepare(settings)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from training.data.conversation import stable_id
 from training.overrides import configured
 
 ROOT = Path(__file__).parents[2]
-ROWS = re.findall(r"^ +scripts/table_1\.sh (\w+) (\w+)$", (ROOT / "docs/training.md").read_text(), re.MULTILINE)
+ROWS = re.findall(r"^scripts/table_1\.sh (\w+) (\w+)$", (ROOT / "docs/training.md").read_text(), re.MULTILINE)
 """Backbone and row."""
 ARCHITECTURE = {"llama8b": "llama", "qwen7b": "qwen2"}
 MODEL = {"llama8b": "meta-llama/Llama-3.1-8B-Instruct", "qwen7b": "Qwen/Qwen2.5-7B-Instruct"}

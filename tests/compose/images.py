@@ -1,0 +1,36 @@
+"""Building the images, and what must not be in them."""
+
+from __future__ import annotations
+
+import shlex
+
+from tests.compose.engine import ROOT, Engine, Failed
+
+IMAGE = "memory-r1:0.1.0"
+POSTGRES = "localhost/memory-r1-test-postgres:17"
+TOOLS = "gcc cc g++ c++ clang ld as make cmake ninja rustc cargo go git curl wget pip pip3".split()
+PACKAGES = "pip setuptools trl peft datasets accelerate tensorboard matplotlib pytest mypy ruff training tests".split()
+_FOUND = f"""
+import importlib.util, os, shutil, sys
+tools = [name for name in {TOOLS!r} if shutil.which(name)]
+packages = [name for name in {PACKAGES!r} if importlib.util.find_spec(name)]
+print(os.getuid(), *tools, *packages)
+"""
+
+
+def build(engine: Engine, options: str, *, postgres: bool) -> None:
+    """Build the service's image, and a Postgres where the one of the compose file cannot be fetched."""
+    engine.call("build", "-t", IMAGE, *shlex.split(options), str(ROOT))
+    if postgres:
+        engine.call("build", "-t", POSTGRES, str(ROOT / "tests/compose/postgres"))
+
+
+def check(engine: Engine) -> str:
+    """What was found in the service's image. Raises `Failed` where it runs as root or holds what it should not."""
+    run = ("run", "--rm", "--network", "none", "--read-only", IMAGE)
+    user, *unwanted = engine.call(*run, "python3", "-c", _FOUND).decode().split()
+    if user == "0" or unwanted:
+        raise Failed(f"the image runs as user {user} and holds {unwanted}")
+    packages = engine.call(*run, "python3", "-c", "import importlib.metadata as m; print(len(list(m.distributions())))")
+    size = int(engine.call("image", "inspect", IMAGE, "--format", "{{.Size}}"))
+    return f"user {user}, {packages.decode().strip()} Python packages, {size / 1e6:.0f} MB, no compiler, pip or trainer"
