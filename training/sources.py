@@ -175,7 +175,7 @@ def _rows_of(
 ) -> AsyncIterator[Row]:
     match role:
         case Role.MANAGER:
-            return tasks.manager_rows(conversations, agents.embedder, agents.rules)
+            return tasks.manager_rows(conversations, agents.embedder, agents.rules, seed)
         case Role.ANSWERER:
             return tasks.answerer_rows(conversations, agents.embedder, agents.rules, seed)
         case Role.EXTRACTOR:

@@ -58,12 +58,19 @@ class Lesson:
 
 
 async def manager_rows(
-    conversations: Iterable[SimulatedConversation], embedder: Embedder, rules: Rules
+    conversations: Iterable[SimulatedConversation], embedder: Embedder, rules: Rules, seed: int, adding: float = 0.4
 ) -> AsyncIterator[Row]:
-    """A row for each turn that holds facts, on the oracle bank, with the right operations as its target."""
+    """A row for each turn that holds facts, on the oracle bank, with the right operations as its target.
+
+    Turns whose facts are all to be added are most of a dialogue; a share of them is enough. Where no memory is shown,
+    nothing but ADD can be said and nothing is learned.
+    """
     for conversation in conversations:
+        chance = Random(f"{seed}/{conversation.id}")
         async for episode in simulated_episodes(conversation, embedder, rules):
-            yield manager_row(episode, rules)
+            only_adds = all(one.kind is OperationKind.ADD for one in episode.right or ())
+            if episode.shown and (not only_adds or chance.random() < adding):
+                yield manager_row(episode, rules)
 
 
 def manager_row(episode: ManagerEpisode, rules: Rules) -> Row:

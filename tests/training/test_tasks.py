@@ -15,6 +15,7 @@ from app.core.agents.answerer import AnswererOptions
 from app.core.agents.extractor import Extraction, ExtractorOptions
 from app.core.agents.manager import ManagerOptions
 from app.core.errors import ModelUnreachable
+from app.core.operations import OperationKind
 from app.core.trace import Outcome
 from app.core.values import Completion, Fact, Prompt, RejectedFact
 from tests.fixtures.banks import make_candidates, make_turn
@@ -71,7 +72,7 @@ async def earned(lesson: tasks.Lesson, row: Row, reply: str | None = None) -> fl
 
 
 async def test_the_right_operations_are_the_managers_target() -> None:
-    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES))
+    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1))
     lesson = tasks.manager_lesson(rows, agent(None), EMBEDDER, config(operation_match=1.0, validity=1.0))
     for row in rows:
         one = row.columns[tasks.EPISODE]
@@ -82,8 +83,20 @@ async def test_the_right_operations_are_the_managers_target() -> None:
     assert await earned(lesson, answered[0], "ADD") == 0.0
 
 
+async def test_a_share_of_the_turns_that_only_add_is_enough() -> None:
+    def of_adds_alone(rows: list[Row]) -> int:
+        right = [row.columns[tasks.EPISODE].right for row in rows]
+        return sum(all(operation.kind is OperationKind.ADD for operation in one) for one in right)
+
+    whole = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1, adding=1.0))
+    half = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1, adding=0.5))
+    assert all(row.columns[tasks.EPISODE].shown for row in whole)
+    assert 0.3 * of_adds_alone(whole) < of_adds_alone(half) < 0.7 * of_adds_alone(whole)
+    assert len(whole) - of_adds_alone(whole) == len(half) - of_adds_alone(half) > 0
+
+
 async def test_a_manager_is_not_scored_where_the_frozen_agent_is_away() -> None:
-    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES))
+    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1))
     asked = next(row for row in rows if row.columns[tasks.EPISODE].questions)
     answer = asked.columns[tasks.EPISODE].questions[0].answer
     there = tasks.manager_lesson(rows, agent(f'{{"memories":[],"answer":"{answer}"}}'), EMBEDDER, config(token_f1=1.0))
@@ -94,7 +107,7 @@ async def test_a_manager_is_not_scored_where_the_frozen_agent_is_away() -> None:
 
 async def test_without_a_target_where_reasoning_is_asked_for() -> None:
     rules = RULES.model_copy(update={"manager": ManagerOptions()})
-    rows = await listed(tasks.manager_rows(CONVERSATIONS[:1], EMBEDDER, rules))
+    rows = await listed(tasks.manager_rows(CONVERSATIONS[:1], EMBEDDER, rules, seed=1))
     assert rows
     assert all(row.target is None for row in rows)
 
