@@ -18,7 +18,7 @@ from typing import Any, Literal
 import peft
 import torch
 from pydantic import BaseModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.core.agents.answerer import AnswererOptions
@@ -160,7 +160,8 @@ def _write_adapter(model_dir: Path, out_dir: Path, base: str, precision: Precisi
     unfit = [name for name, weight in weights.items() if not weight.isfinite().all()]
     if unfit:
         raise NotExportable(f"Weights are not finite in {precision}: {unfit[0]}.")
-    save_file(weights, out_dir / ADAPTER_FILE, metadata={"format": "pt"})
+    # Not by `save_file`, whose files are their owner's alone: the server may run as somebody else.
+    (out_dir / ADAPTER_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
     config = json.loads((model_dir / CONFIG_FILE).read_text(encoding="utf-8"))
     config |= {"base_model_name_or_path": base, "inference_mode": True}
     (out_dir / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -48,7 +48,7 @@ def _drive(url: str, console: Console) -> None:
             show_answer(console, client.answer(BANK, question))
         console.print(
             f"\n[dim]{time.monotonic() - started:.0f} s for {len(script['turns'])} turns and "
-            f"{len(script['questions'])} questions, on an untrained model of 135 million parameters.[/]"
+            f"{len(script['questions'])} questions, on a language model of 135 million parameters.[/]"
         )
 
 

@@ -55,6 +55,13 @@ def loaded(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
+def test_a_server_that_runs_as_another_user_can_read_a_policy(adapter: Path, tmp_path: Path) -> None:
+    export(adapter, tmp_path / "out", PROVENANCE)
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert {file.stat().st_mode for file in (tmp_path / "out").iterdir()} == {plain.stat().st_mode}
+
+
 def test_an_exported_adapter_is_what_was_trained(model_folder: Path, adapter: Path, tmp_path: Path) -> None:
     stamp = export(adapter, tmp_path / "out", PROVENANCE)
     wanted, plain = logits(merged(model_folder, adapter)), logits(loaded(model_folder))
