@@ -14,7 +14,7 @@ CHAOS_SEED ?= 1
 # Two processes, each with servers of its own; a file of tests stays in one. `PYTEST_ARGS=` for one process.
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: demo serve training test check format test-fast test-long bench vllm-install vllm-cpu openapi sdks sdks-install settings-doc cli-doc migrate clean
+.PHONY: demo serve training test check format test-fast test-long bench vllm-install vllm-cpu openapi sdks sdks-install settings-doc cli-doc docs docs-serve migrate clean
 
 demo: $(VENV)/.local
 	$(BIN)/memory-r1 demo
@@ -80,6 +80,13 @@ settings-doc: $(VENV)/.dev
 
 cli-doc: $(VENV)/.dev
 	$(BIN)/memory-r1 commands > docs/reference/cli.md
+
+# The documentation as pages, in site/; a warning is an error.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+docs-serve: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 migrate: $(VENV)/.local
 	$(BIN)/memory-r1 migrate

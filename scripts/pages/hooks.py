@@ -6,6 +6,7 @@ With each problem of each route the page of the API would be 16 MB.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "openapi/openapi.json"
 SHORTENED = ROOT / "build/openapi.json"
 PAGE = "reference/api.md"
+_SECOND_TITLE = re.compile(r"^# Memory-R1 .*$", re.MULTILINE)
+_NOT_OURS = re.compile(r"^.*This example has been generated automatically.*$", re.MULTILINE)
+"""Said under each of them; the page says it once."""
 
 
 def on_pre_build(config: object) -> None:
@@ -22,13 +26,21 @@ def on_pre_build(config: object) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, config: object, files: object) -> str:
-    """The page of the API gets the problems."""
-    return f"{markdown}\n{problems(_read())}\n" if page.file.src_uri == PAGE else markdown
+    """The page of the API gets the problems, and one title: its table of contents begins under that."""
+    if page.file.src_uri != PAGE:
+        return markdown
+    plain = _SECOND_TITLE.sub("", _NOT_OURS.sub("", markdown)).replace(
+        '??? note "Description"', '???+ note "Description"'
+    )
+    return f"{plain}\n{problems(_read())}\n"
 
 
 def shortened(document: dict[str, Any]) -> dict[str, Any]:
-    """Refusals as a line of the description, and no schema of them."""
-    for operation in (one for path in document["paths"].values() for one in path.values()):
+    """Refusals as a line of the description, and no schema of them; a path in one group alone."""
+    for operation, group in (
+        (one, next(iter(path.values()))["tags"]) for path in document["paths"].values() for one in path.values()
+    ):
+        operation["tags"] = group
         refusals = sorted(code for code in operation["responses"] if int(code) >= 400)
         for code in refusals:
             del operation["responses"][code]

@@ -65,7 +65,7 @@ def read_costs(page: Path = MEASUREMENTS) -> tuple[Costs, Costs]:
     )
 
 
-def row(users: int, turn: Costs, question: Costs, assumed: Assumptions) -> list[str]:
+def needs(users: int, turn: Costs, question: Costs, assumed: Assumptions) -> list[str]:
     """What so many users a day take at the busiest hour."""
     turns = users * assumed.turns / SECONDS_A_DAY * assumed.peak
     questions = users * assumed.questions / SECONDS_A_DAY * assumed.peak
@@ -90,8 +90,9 @@ def row(users: int, turn: Costs, question: Costs, assumed: Assumptions) -> list[
 def sizing(assumed: Assumptions, users: Sequence[int] = USERS, page: Path = MEASUREMENTS) -> str:
     """The assumptions and the table."""
     turn, question = read_costs(page)
-    rows = [row(count, turn, question, assumed) for count in users]
-    return f"{assumed.told()}\n\n{table([*HEAD.split('|'), *TOKENS.split('|')], rows)}"
+    columns = [[*HEAD.split("|"), *TOKENS.split("|")], *(needs(count, turn, question, assumed) for count in users)]
+    head, *rows = zip(*columns, strict=True)
+    return f"{assumed.told()}\n\n{table(head, rows)}"
 
 
 _PER = ("model calls", "prompt tokens", "completion tokens")

@@ -1,4 +1,4 @@
-"""The service behind a real PgBouncer, as docs/scaling.md sets it up. Runs where MEMORY_R1_PGBOUNCER names the program."""
+"""The service behind a real PgBouncer, as in docs/scaling.md. Runs where MEMORY_R1_PGBOUNCER names the program."""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ from app.cli import cli
 from training.cli import cli as training_cli
 
 ROOT = Path(__file__).parents[2]
-OTHERS = "accelerate cat chmod cp createdb echo export mkdir npm openssl pg_dump pg_restore ray set source touch vllm".split()
+OTHERS = (
+    "accelerate cat chmod cp createdb echo export mkdir npm openssl pg_dump pg_restore ray set source touch vllm"
+).split()
 """Programs that are not ours, of which no more is checked than that bash can read the line."""
 _COMPOSE = {"build", "down", "exec", "logs", "ps", "run", "stop", "up"}
 _WITH_VALUE = {"--profile", "-f", "--file", "--scale"}

@@ -11,7 +11,7 @@ from tests.docs.pages import LANGUAGES, NOT_RUN, RUN, Block, blocks
 from tests.docs.programs import check
 from tests.docs.shell import commands, is_bash
 
-TEST_GUIDES = {"docs/mcp.md", "docs/chat-proxy.md", "docs/connect.md"}
+TEST_GUIDES = {"README.md", "docs/mcp.md", "docs/chat-proxy.md", "docs/connect.md"}
 """Pages whose programs are run, here or in tests/e2e/test_guides.py."""
 OF = {language: [block for block in blocks() if block.language == language] for language in LANGUAGES}
 README = [
