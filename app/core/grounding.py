@@ -27,6 +27,7 @@ _CHANGE = re.compile(
     r"|postponed|rescheduled|renamed|now|prefers?|wrong|mistaken|meant|retired|finished|ended|returned|resigned)\b|n't\b",
     re.IGNORECASE,
 )
+_CLAUSE = re.compile(r"[,;]|\b(?:and|but)\b", re.IGNORECASE)
 _ONE_MORE = re.compile(r"\b(another|also|too|as well|second|third|additional(?:ly)?|besides)\b", re.IGNORECASE)
 _NO_CHANGE_OF_ONE_MORE = {"now", "actually"}
 """In "now has another dog" nothing ends."""
@@ -140,8 +141,9 @@ def keeps_most(merged: str, memory: str) -> bool:
 
 
 def news(fact: str, memory: str) -> set[str]:
-    """Words, names and numbers of a fact that are neither in a memory nor words of a change."""
-    said = set(stems(fact)) | names_and_numbers(fact)
+    """What a fact of an end tells beside it: names and numbers that a memory lacks, and words of other clauses."""
+    beside = [clause for clause in _CLAUSE.split(fact) if not _changes(clause) - _NO_CHANGE_OF_ONE_MORE]
+    said = {one for clause in beside for one in stems(clause)} | names_and_numbers(fact)
     return _missing(said, _heard(memory) | _heard(*_changes(fact)))
 
 

@@ -71,7 +71,9 @@ def _scenario(tested: Engine, url: str, folder: Path) -> None:
     key = documented(tested, MAKE_KEY, folder).split()[-1]
     reader = Reader(url, key)
     wait_until("the API is ready", reader.is_ready)
-    say("up, with a key made")
+    for service in ("postgres", "api", "worker"):
+        tested.wait_healthy(service)
+    say("up and healthy, with a key made")
     _check_hardening(tested)
     chat = Chat(url, key)
     chat.start()

@@ -81,8 +81,7 @@ def test_every_container_is_hardened_restarted_bounded_and_checked(services: dic
         assert service["logging"]["options"], name
         limited = service["deploy"]["resources"]
         assert {"cpus", "memory", "pids"} <= set(limited["limits"]) if name != "vllm" else limited["reservations"]
-        # The API's check is the image's.
-        assert "healthcheck" in service or name == "api"
+        assert "healthcheck" in service, name
 
 
 def test_images_are_pinned_and_only_the_service_is_built(services: dict[str, Service]) -> None:

@@ -377,7 +377,8 @@ def test_every_fact_ends_in_the_bank_or_is_known_whatever_is_decided(
         changing = [planned.log[place] for place in own if planned.log[place].kind in (UPDATE, DELETE)]
         merged = any(line.verdict is not Verdict.REJECTED for line in changing)
         later = planned.log[own[0] if merged else own[-1] :]
-        changed = [line.text_before for line in later if line.verdict is Verdict.APPLIED and line.text_before]
+        applied = [line for line in later if line.verdict is Verdict.APPLIED]
+        changed = [line.text_before for line in applied if line.text_before is not None]
         known = [*_after(planned, shown), *changed]
         names_are_there = not grounding.lost_by(fact, " . ".join(known))
         said = names_are_there if merged else any(grounding.covers(text, fact, "Alice") for text in known)

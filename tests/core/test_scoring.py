@@ -191,7 +191,7 @@ def test_dates_are_written_in_one_form(written: str, normal: str) -> None:
 @given(texts)
 def test_normalising_dates_twice_changes_nothing_more(text: str) -> None:
     # "May May 1" is no date that anybody writes, and each pass would move its day by one word.
-    assume(not re.search(rf"({MONTH})\W+(?:\d+\W+)?({MONTH})", text, re.IGNORECASE))
+    assume(not re.search(rf"({MONTH})\W+(?:the\W+)?(?:\d+\W+)?({MONTH})", text, re.IGNORECASE))
     once = scoring.normalise_dates(text)
     assert scoring.normalise_dates(once) == once
 

@@ -182,7 +182,8 @@ def test_a_login_that_another_administers_is_left_as_it_is(migrated: Cluster) ->
 
 
 def test_a_login_without_a_password_is_told(migrated: Cluster) -> None:
-    url = make_url(migrated.superuser).set(database="d", username="nameless", password=None)
+    # `URL.set` takes None for "as it is".
+    url = make_url(migrated.superuser).set(database="d", username="nameless")._replace(password=None)
     settings = migrated.settings().model_copy(update={"url": SecretStr(url.render_as_string(hide_password=False))})
     with pytest.raises(InvalidInput, match=r"^[^\n]*cannot log in[^\n]*$"):
         migrate.prepare(settings)

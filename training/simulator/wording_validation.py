@@ -195,7 +195,7 @@ LINES = {
         I keep away from {thing}. || keeps away from {thing}.
         """,
     "diet.over": """
-        I changed my habits, {thing} is back on my plate. || changed habits and eats {thing}.
+        I no longer keep away from {thing}, it is back on my plate. || no longer keeps away from {thing}.
         """,
     "diet.again": """
         I asked for it without {thing}, you know I keep away from that. || keeps away from {thing}.
