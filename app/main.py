@@ -29,6 +29,7 @@ from app.api import (
 )
 from app.api.dependencies import guard
 from app.api.guarded import GuardedRoute
+from app.api.hosts import KnownHost
 from app.api.limits import BodyLimit, HeadAsGet, RequestLimit
 from app.api.observed import Observed, http_tracing
 from app.api.openapi import Api
@@ -91,6 +92,7 @@ def create_app(settings: Settings, opened: OpenService | None = None, *, with_wo
         seconds=settings.server.body_seconds,
     )
     app.add_middleware(RequestLimit, most=settings.server.max_requests)
+    app.add_middleware(KnownHost, allowed=settings.server.allowed_hosts, require_key=app.state.require_key)
     app.add_middleware(Observed)
     app.add_middleware(HeadAsGet)
     problems.add_handlers(app)

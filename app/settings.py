@@ -72,6 +72,9 @@ class ServerSettings(Section):
     """Port to listen on; 0 takes a free one."""
     require_key: bool | None = None
     """Demand an API key; by default only where `host` is not loopback."""
+    allowed_hosts: list[str] = []
+    """Names in the `Host` header that are answered, as a JSON list such as `["memory.example.com"]`; if empty, any
+    where a key is required, else addresses and names without a dot."""
     max_body_bytes: int = Field(4_000_000, ge=1000)
     """Bytes of a request's body."""
     body_seconds: float = Field(30, gt=0)
@@ -246,9 +249,6 @@ class McpSettings(Section):
     allowed_origins: list[str] = []
     """Origins of web pages that may call `/mcp`, as a JSON list such as `["https://chat.example.com"]`. Pages of this
     machine may in any case where no key is required."""
-    allowed_hosts: list[str] = []
-    """Values of the `Host` header that `/mcp` answers to, as a JSON list; if empty, this machine's own names where no
-    key is required, and any where one is."""
 
 
 class RequestSettings(Section):

@@ -10,19 +10,19 @@ import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies import BankName, CallerOf, get_service
 from app.api.guarded import GuardedRoute
+from app.api.hosts import name_of
 from app.api.mcp_tools import BANK
 from app.core.errors import Forbidden, InvalidInput
 
 router = APIRouter(prefix="/mcp", route_class=GuardedRoute, include_in_schema=False)
 
-_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 @asynccontextmanager
@@ -62,29 +62,12 @@ class _Spoken(Response):
 
 
 def _check_whence(request: Request) -> None:
-    """Refuse web pages that nobody let in, and names that lead here without being this machine's: a page of a stranger
-    could else talk to a service on the reader's own machine (DNS rebinding). Raises `Forbidden`.
+    """Refuse web pages that nobody let in. Raises `Forbidden`.
 
     The SDK has such a check too, which cannot let any host in where a key protects the service.
     """
-    allowed = get_service(request).settings.mcp
-    is_open = not request.app.state.require_key
-    host = request.headers.get("host", "")
-    if host not in allowed.allowed_hosts and (
-        allowed.allowed_hosts or (is_open and _name_of(f"//{host}") not in _OWN_NAMES)
-    ):
-        raise Forbidden("The service does not answer to this `Host` here.")
     origin = request.headers.get("origin")
-    if (
-        origin is not None
-        and origin not in allowed.allowed_origins
-        and not (is_open and _name_of(origin) in _OWN_NAMES)
-    ):
+    if origin is None or origin in get_service(request).settings.mcp.allowed_origins:
+        return
+    if request.app.state.require_key or name_of(origin) not in _THIS_MACHINE:
         raise Forbidden("Web pages of this `Origin` may not call here.")
-
-
-def _name_of(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None

@@ -103,10 +103,18 @@ class TooManyRequestsAtOnce(HTTPException):
         super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, "The service has too many requests under way; try again.")
 
 
+class UnknownHost(HTTPException):
+    """The name in `Host` does not lead to the service; MEMORY_R1_SERVER__ALLOWED_HOSTS says which do."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.MISDIRECTED_REQUEST, UnknownHost.__doc__)
+
+
 _BOUNDS: dict[type[HTTPException], HTTPStatus] = {
     BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
     TooManyRequestsAtOnce: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnknownHost: HTTPStatus.MISDIRECTED_REQUEST,
 }
 _OF_SERVICE = {
     "bank-busy": (HTTPStatus.SERVICE_UNAVAILABLE, "Another request is writing to the same bank; try again."),
@@ -238,7 +246,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 def http_problem(error: HTTPException) -> JSONResponse:
     """What the web framework or a bound refuses, as a problem."""
     status = HTTPStatus(error.status_code)
-    if isinstance(error, BodyTooLarge | RequestTimeout | TooManyRequestsAtOnce):
+    if type(error) in _BOUNDS:
         return problem_response(status, slug_of(type(error)), error.detail, headers=error.headers)
     return _refused(status, error.headers)
 

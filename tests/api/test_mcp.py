@@ -217,7 +217,7 @@ async def test_strange_pages_and_names_are_kept_out(
             "[",
             "",
         ):
-            assert await status(url, host=host) == 403, host
+            assert await status(url, host=host) == 421, host
         assert await status(url, origin="http://localhost:6274") == 200
         for origin in ("https://evil.example", "null", "http://localhost.evil.example", "http://[", ""):
             assert await status(url, origin=origin) == 403, origin
@@ -229,8 +229,9 @@ async def test_strange_pages_and_names_are_kept_out(
                 headers = {"content-type": "application/json"}
                 assert (await http.post("/mcp/alice", content=content, headers=headers)).status_code == 400
             assert (await http.post("/mcp/alice", json=["x" * 4_100_000])).status_code == 413
-    let_in = {"allowed_hosts": ["memory.example"], "allowed_origins": ["https://chat.example"]}
-    chosen = guarded.model_copy(update={"mcp": guarded.mcp.model_copy(update=let_in)})
+    server = guarded.server.model_copy(update={"allowed_hosts": ["memory.example"]})
+    mcp = guarded.mcp.model_copy(update={"allowed_origins": ["https://chat.example"]})
+    chosen = guarded.model_copy(update={"server": server, "mcp": mcp})
     key = (await key_of(sessions, "acme"))["authorization"]
     async with live(guarded, completer, embedder) as url:
         # Behind a key any name leads here, and no page unless it was let in.
@@ -238,5 +239,5 @@ async def test_strange_pages_and_names_are_kept_out(
         assert await status(url, authorization=key, origin="http://localhost") == 403
     async with live(chosen, completer, embedder) as url:
         assert await status(url, authorization=key, host="memory.example", origin="https://chat.example") == 200
-        assert await status(url, authorization=key, host="other.example") == 403
+        assert await status(url, authorization=key, host="other.example") == 421
         assert await status(url, authorization=key, host="memory.example", origin="https://other.example") == 403

@@ -57,6 +57,9 @@ export class TooManyRequestsAtOnce extends ProblemError {}
 /** 401: A valid key is required: send `Authorization: Bearer <key>`. */
 export class Unauthenticated extends ProblemError {}
 
+/** 421: The name in `Host` does not lead to the service; MEMORY_R1_SERVER__ALLOWED_HOSTS says which do. */
+export class UnknownHost extends ProblemError {}
+
 /** 400: The body cannot be read as JSON. */
 export class UnreadableBody extends ProblemError {}
 
@@ -189,6 +192,7 @@ export const PROBLEMS: Record<string, typeof ProblemError> = {
   'https://memory-r1.dev/problems/unknown-bank': UnknownBank,
   'https://memory-r1.dev/problems/unknown-delivery': UnknownDelivery,
   'https://memory-r1.dev/problems/unknown-erasure': UnknownErasure,
+  'https://memory-r1.dev/problems/unknown-host': UnknownHost,
   'https://memory-r1.dev/problems/unknown-ingestion': UnknownIngestion,
   'https://memory-r1.dev/problems/unknown-key': UnknownKey,
   'https://memory-r1.dev/problems/unknown-memory': UnknownMemory,

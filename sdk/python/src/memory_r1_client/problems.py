@@ -116,6 +116,12 @@ class Unauthenticated(ProblemError):
     slug = "unauthenticated"
 
 
+class UnknownHost(ProblemError):
+    """421: The name in `Host` does not lead to the service; MEMORY_R1_SERVER__ALLOWED_HOSTS says which do."""
+
+    slug = "unknown-host"
+
+
 class UnreadableBody(ProblemError):
     """400: The body cannot be read as JSON."""
 
@@ -337,6 +343,7 @@ PROBLEMS: dict[str, type[ProblemError]] = {
     "https://memory-r1.dev/problems/unknown-bank": UnknownBank,
     "https://memory-r1.dev/problems/unknown-delivery": UnknownDelivery,
     "https://memory-r1.dev/problems/unknown-erasure": UnknownErasure,
+    "https://memory-r1.dev/problems/unknown-host": UnknownHost,
     "https://memory-r1.dev/problems/unknown-ingestion": UnknownIngestion,
     "https://memory-r1.dev/problems/unknown-key": UnknownKey,
     "https://memory-r1.dev/problems/unknown-memory": UnknownMemory,
