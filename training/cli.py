@@ -64,6 +64,9 @@ class TableRows(StrEnum):
     ALL = "all"
     BASELINES = "baselines"
     AGENTS = "agents"
+    """All ablations."""
+    TEAMS = "teams"
+    """The agents all untrained, and with all that are trained."""
 
 
 RoleOption = Annotated[Role, typer.Option(help="Who learns.")]

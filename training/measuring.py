@@ -27,7 +27,7 @@ from training.evaluation.run import evaluate
 from training.ports import Chosen, FrozenModel, Ports
 
 UNTRAINED = "untrained"
-Rows = Literal["all", "baselines", "agents"]
+Rows = Literal["all", "baselines", "agents", "teams"]
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,18 @@ def _config(
 def systems(wanted: Measurement) -> tuple[System, ...]:
     """The rows of the tables: the standard ones, and on the simulator those on right banks."""
     untrained = Team(extractor=UNTRAINED, manager=UNTRAINED, answerer=UNTRAINED)
-    names = {role.value: role.value if role in wanted.trained else UNTRAINED for role in Role}
-    found = list(standard_systems(untrained, Team(**names) if wanted.trained else None))
+    trained = Team(**{role.value: role.value if role in wanted.trained else UNTRAINED for role in Role})
+    found = list(standard_systems(untrained, trained if wanted.trained else None))
     if isinstance(wanted.data, SimulatorData):
-        answerers = dict.fromkeys((UNTRAINED, names[Role.ANSWERER.value]))
+        answerers = dict.fromkeys((UNTRAINED, trained.answerer))
         found = [*(System(kind=Kind.ORACLE_BANK, answerer=answerer) for answerer in answerers), *found]
-    return tuple(one for one in found if wanted.rows == "all" or (one.kind is Kind.AGENTS) == (wanted.rows == "agents"))
+    match wanted.rows:
+        case "all":
+            chosen = found
+        case "baselines":
+            chosen = [one for one in found if one.kind is not Kind.AGENTS]
+        case "agents":
+            chosen = [one for one in found if one.kind is Kind.AGENTS]
+        case "teams":
+            chosen = [System(kind=Kind.AGENTS, **dict(team)) for team in dict.fromkeys((untrained, trained))]
+    return tuple(chosen)

@@ -5,25 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+import training
 from app.core.agents import answerer
 from app.core.agents.answerer import AnswererOptions
 from app.core.locomo import Category
 from app.core.operations import Operation, OperationKind
 from app.core.trace import Outcome
-from app.core.values import Completion, Prompt, Turn
+from app.core.values import Completion, Prompt, Role, Turn
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from training.config import load
 from training.data.conversation import Conversation, stable_id
 from training.evaluation import judging, paper, turns
 from training.evaluation.answering import WithoutChoice
 from training.evaluation.bootstrap import estimate
-from training.evaluation.config import Kind, System, Team, standard_systems
+from training.evaluation.config import Kind, SimulatorData, System, Team, standard_systems
 from training.evaluation.losses import Loss, lost
 from training.evaluation.operations import FAILED, UNREADABLE, Tally
 from training.evaluation.systems import Way
+from training.measuring import Measurement, Rows, systems
+from training.ports import Chosen
 
 ADD, UPDATE, DELETE, NOOP = OperationKind
 A, B, C = (stable_id("turn", name) for name in "abc")
@@ -254,6 +259,25 @@ def test_the_standard_systems_are_baselines_and_the_papers_ablations() -> None:
     grid = {f"e1+{manager}+{answer}" for manager in ("m0", "m1") for answer in ("a0", "a1")}
     assert agents == grid | {f"{name}.no-distillation" for name in grid} | {"e0+m0+a0", "e0+m1+a1"}
     assert systems[-1] == System(kind=Kind.AGENTS, extractor="e0", manager="m1", answerer="a1")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "number", "first"),
+    [
+        ("all", 13, "oracle_bank.untrained"),
+        ("baselines", 7, "oracle_bank.untrained"),
+        ("agents", 6, "agents.untrained+untrained+untrained"),
+        ("teams", 2, "agents.untrained+untrained+untrained"),
+    ],
+)
+def test_a_part_of_the_rows_may_be_measured(wanted: Rows, number: int, first: str) -> None:
+    trained = {role: Chosen.read("base") for role in (Role.EXTRACTOR, Role.ANSWERER)}
+    config = load(Path(training.__file__).parent / "configs" / "small_cpu.toml")
+    untrained = Chosen.read("base")
+    asked = Measurement(config, SimulatorData(), Path("nowhere"), untrained, trained, rows=wanted)
+    names = [system.name for system in systems(asked)]
+    assert (len(names), len(set(names))) == (number, number)
+    assert first in names and ("agents.extractor+untrained+answerer" in names) == (wanted != "baselines")
 
 
 def test_a_budget_of_its_own_shows_in_a_systems_name() -> None:
