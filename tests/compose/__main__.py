@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import shlex
+import shutil
+import signal
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 from tests.compose import images
 from tests.compose.chat import BANKS, Chat, Reader, check
@@ -30,40 +34,75 @@ grep -q "^CapEff:.*0000000000000000$" /proc/self/status
 grep -q "^CapBnd:.*0000000000000000$" /proc/self/status
 grep -q "^NoNewPrivs:.*1$" /proc/self/status
 """
+Banks = dict[str, dict[str, list[dict[str, object]]]]
 _started = time.monotonic()
+
+
+class Interrupted(BaseException):
+    """A signal asks to end; what was brought up is taken down first."""
 
 
 def main() -> int:
     """Run everything; 0 where nothing was lost and nothing was there twice."""
     options = _options()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    folder = Path(tempfile.mkdtemp(prefix="memory-r1-compose-"))
     try:
         program, compose = engine(options.engine)
-        with tempfile.TemporaryDirectory(prefix="memory-r1-compose-") as folder:
-            return _run(options, program, compose, Path(folder))
+        _run(options, program, compose, folder)
     except Failed as error:
+        if error.details:
+            print(error.details, file=sys.stderr)
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
-
-
-def _run(options: argparse.Namespace, program: str, compose: tuple[str, ...], folder: Path) -> int:
-    project = f"memory-r1-test-{secrets.token_hex(3)}"
-    tested = Engine(program, compose, project, folder / "env")
-    url = _write_settings(folder, program, with_postgres=options.build_postgres)
-    try:
-        if not options.no_build:
-            images.build(tested, options.build_options, postgres=options.build_postgres)
-            say("the images are built")
-        say(f"in the image: {images.check(tested)}")
-        _scenario(tested, url, folder)
-        say("passed: nothing lost, nothing twice, nothing out of order")
-        return 0
-    except Failed as error:
-        print(f"FAILED: {error}\n\n{tested.logs()}", file=sys.stderr)
+    except Interrupted as error:
+        print(f"FAILED: interrupted by {error}", file=sys.stderr)
         return 1
     finally:
         if not options.keep:
-            tested.run("down", "-v", "--remove-orphans")
-            say("taken down, with its volumes")
+            shutil.rmtree(folder, ignore_errors=True)
+    say("passed: nothing lost, nothing twice, nothing out of order")
+    return 0
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    for every in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Once is enough: what follows is taking down.
+        signal.signal(every, lambda *_: None)
+    raise Interrupted(signal.Signals(number).name)
+
+
+def _run(options: argparse.Namespace, program: str, compose: tuple[str, ...], folder: Path) -> None:
+    project = f"memory-r1-test-{secrets.token_hex(3)}"
+    tested = Engine(program, compose, project, folder / "env")
+    url = _write_settings(folder, program, options)
+    left: list[str] = []
+    try:
+        _provide_images(tested, options, folder)
+        _scenario(tested, url, folder)
+    except Failed:
+        print(tested.logs(), file=sys.stderr)
+        raise
+    finally:
+        if options.keep:
+            say(f"kept; it goes with: {shlex.join(tested.command())} down -v && rm -r {folder}")
+        else:
+            say("taking down, with the volumes")
+            left = tested.remove()
+            say(f"left behind: {left}" if left else "taken down")
+    if left:
+        raise Failed(f"the engine could not remove {left}")
+
+
+def _provide_images(tested: Engine, options: argparse.Namespace, folder: Path) -> None:
+    if not options.no_build:
+        say("the images are being built; the first time this fetches packages for minutes")
+        images.build(tested, folder, postgres=options.build_postgres)
+        say("the images are built")
+    if not options.build_postgres:
+        images.fetch_postgres(tested)
+    say(f"in the image: {images.check(tested)}")
 
 
 def _scenario(tested: Engine, url: str, folder: Path) -> None:
@@ -81,10 +120,12 @@ def _scenario(tested: Engine, url: str, folder: Path) -> None:
         waiting = _turns_wait(chat, reader)
         _restart(tested, service)
         say(f"restarted: {service}, while {waiting} turns waited")
+        _ask(reader, chat)
     for service in ("worker", "postgres", "api", "model", "worker", "postgres"):
         waiting = _turns_wait(chat, reader)
         tested.kill(service)
         say(f"killed with SIGKILL, and back: {service}, while {waiting} turns waited")
+        _ask(reader, chat)
     say(f"all containers go while {_turns_wait(chat, reader)} turns wait")
     tested = _down_and_up(tested, folder)
     wait_until("the API is ready", reader.is_ready)
@@ -96,7 +137,7 @@ def _scenario(tested: Engine, url: str, folder: Path) -> None:
     say("every turn is stored once, in order, and became one memory")
     _ask(reader, chat)
     _stop_cleanly(tested)
-    _back_up_and_restore(tested, reader, folder, before)
+    _back_up_and_restore(tested, reader, chat, folder, before)
     _upgrade(tested, reader, folder, before)
 
 
@@ -139,6 +180,7 @@ def _down_and_up(tested: Engine, folder: Path) -> Engine:
 def _ask(reader: Reader, chat: Chat) -> None:
     for bank in BANKS:
         marker = chat.acknowledged[bank][0]
+        wait_until(f"bank {bank}: {marker} is done", lambda b=bank, m=marker: reader.is_done(b, m))  # type: ignore[misc]
         answered = reader.ask(bank, f"Who bought {marker}?")
         if not any(marker in one["external_ids"] for one in answered["candidates"]):
             raise Failed(f"bank {bank}: {marker} was not found when asked for")
@@ -154,9 +196,7 @@ def _stop_cleanly(tested: Engine) -> None:
     documented(tested, UP, Path())
 
 
-def _back_up_and_restore(
-    tested: Engine, reader: Reader, folder: Path, before: dict[str, dict[str, list[dict[str, object]]]]
-) -> None:
+def _back_up_and_restore(tested: Engine, reader: Reader, chat: Chat, folder: Path, before: Banks) -> None:
     wait_until("the API is ready", reader.is_ready)
     documented(tested, BACK_UP, folder)
     size = (folder / "backup.dump").stat().st_size
@@ -168,11 +208,11 @@ def _back_up_and_restore(
     if reader.whole() != before:
         raise Failed("what was restored is not what was backed up")
     say("restored into an empty volume: all turns, memories and operations are the same, and the key is valid")
+    _ask(reader, chat)
 
 
-def _upgrade(
-    tested: Engine, reader: Reader, folder: Path, before: dict[str, dict[str, list[dict[str, object]]]]
-) -> None:
+def _upgrade(tested: Engine, reader: Reader, folder: Path, before: Banks) -> None:
+    # The first of these commands has built the image.
     for line in UPGRADE[1:]:
         documented(tested, line, folder)
     wait_until("the API is ready", reader.is_ready)
@@ -187,7 +227,7 @@ def _check_hardening(tested: Engine) -> None:
     say("api and worker: root file system read-only, no capabilities, no new privileges")
 
 
-def _write_settings(folder: Path, program: str, *, with_postgres: bool) -> str:
+def _write_settings(folder: Path, program: str, options: argparse.Namespace) -> str:
     port = free_port()
     (folder / "policies").mkdir()
     values = {
@@ -201,8 +241,9 @@ def _write_settings(folder: Path, program: str, *, with_postgres: bool) -> str:
     if program == "podman":
         # Before 4.7 it needs an address; nothing is asked of it here.
         values["HOST_GATEWAY"] = "127.0.0.1"
-    if with_postgres:
+    if options.build_postgres:
         values["POSTGRES_IMAGE"] = images.POSTGRES
+    values |= dict(options.set)
     write_env(folder / "env", values)
     return f"http://127.0.0.1:{port}"
 
@@ -214,6 +255,8 @@ def _move_secrets_to_files(folder: Path) -> None:
         # Readable by the containers' users; on this machine the folder keeps others out.
         (folder / "secrets" / name.lower()).write_text(values.pop(name))
     (folder / "secrets/llm_api_key").write_text("")
+    for file in (folder / "secrets").iterdir():
+        file.chmod(0o644)
     write_env(folder / "env", values)
 
 
@@ -221,12 +264,26 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.compose", description=__doc__)
     parser.add_argument("--engine", help='"docker compose" or "podman-compose"; found by itself if left out')
     parser.add_argument("--no-build", action="store_true", help="take the images that are there")
-    parser.add_argument("--build-options", default="", help="for the service's image, such as --build-arg TORCH_ARGS=")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_variable,
+        metavar="NAME=VALUE",
+        help="a variable of .env, as TORCH_ARGS",
+    )
     parser.add_argument(
         "--build-postgres", action="store_true", help="build a Postgres from Debian's packages instead of fetching one"
     )
     parser.add_argument("--keep", action="store_true", help="leave everything running, to look at it")
     return parser.parse_args()
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"not NAME=VALUE: {text}")
+    return name, value
 
 
 def say(line: str) -> None:

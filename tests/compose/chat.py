@@ -52,7 +52,9 @@ class Chat(threading.Thread):
     def end(self) -> int:
         """Stop posting once the last turn is acknowledged; how many were."""
         self._ending.set()
-        self.join()
+        self.join(PATIENCE_SECONDS)
+        if self.is_alive():
+            raise Failed("the last turn was not acknowledged")
         if self.failure:
             raise Failed(self.failure)
         return self.acknowledgements()
@@ -89,6 +91,9 @@ class Reader:
         """Turns that are not done yet."""
         return sum(turn["state"] != "done" for bank in BANKS for turn in self._all(bank, "turns"))
 
+    def is_done(self, bank: str, external_id: str) -> bool:
+        return any(turn["external_id"] == external_id and turn["state"] == "done" for turn in self._all(bank, "turns"))
+
     def whole(self) -> dict[str, dict[str, list[Json]]]:
         """Everything of all banks."""
         names = ("turns", "memories", "operations")
@@ -120,9 +125,9 @@ class Reader:
         while True:
             try:
                 response = self._http.request(method, path, **options)
-            except httpx.TransportError:
+            except httpx.TransportError as error:
                 if time.monotonic() > deadline:
-                    raise
+                    raise Failed(f"{method} {path}: {type(error).__name__}: {error}") from error
             else:
                 if response.status_code not in TOLERATED or time.monotonic() > deadline:
                     return response

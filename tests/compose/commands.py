@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from pathlib import Path
 
-from tests.compose.engine import ROOT, Engine, Failed
+from tests.compose.engine import Engine, output
 
+BUILD = "docker compose build"
 UP = "docker compose up -d"
 MAKE_KEY = "docker compose exec -T api memory-r1 keys create --name backend --tenant acme"
 BACK_UP = "docker compose exec -T postgres pg_dump -U memory_r1 -Fc memory_r1 > backup.dump"
@@ -19,8 +19,8 @@ RESTORE = (
     "docker compose run --rm migrate",
     "docker compose up -d",
 )
-UPGRADE = ("docker compose build", "docker compose stop api worker", "docker compose up -d")
-DOCUMENTED = (UP, MAKE_KEY, BACK_UP, *RESTORE, *UPGRADE)
+UPGRADE = (BUILD, "docker compose stop api worker", "docker compose up -d")
+DOCUMENTED = (BUILD, UP, MAKE_KEY, BACK_UP, *RESTORE, *UPGRADE)
 
 
 def documented(engine: Engine, line: str, folder: Path) -> str:
@@ -33,7 +33,4 @@ def documented(engine: Engine, line: str, folder: Path) -> str:
         line = line.replace("run --rm", "run --rm --no-deps")
     command = line.replace("docker compose", shlex.join(engine.command()), 1)
     script = command.replace("backup.dump", shlex.quote(str(folder / "backup.dump")))
-    done = subprocess.run(["bash", "-c", script], capture_output=True, check=False, cwd=ROOT)
-    if done.returncode:
-        raise Failed(f"`{line}` ended with {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}")
-    return done.stdout.decode(errors="replace")
+    return output(["bash", "-c", script]).decode(errors="replace")

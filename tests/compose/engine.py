@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -14,13 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 TEST_FILE = "tests/compose/docker-compose.test.yml"
 PATIENCE_SECONDS = 900.0
+END_SECONDS = 10.0
+"""What an interrupted command has until it is killed."""
+OF_THE_SHELL = ("MEMORY_R1_", "COMPOSE_", "POSTGRES_", "SERVICE_", "VLLM_", "TORCH_", "SECRETS_", "POLICIES_", "HOST_")
+"""Variables of the shell come before those of the environment file, and would change what is tested."""
 
 
 class Failed(Exception):
-    """Something did not become as it has to be."""
+    """Something did not become as it has to be: in one line, and what a program said."""
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(" ".join(message.split()))
+        self.details = details
 
 
 @dataclass(frozen=True)
@@ -34,9 +45,9 @@ class Engine:
     env_file: Path
     files: tuple[str, ...] = ("docker-compose.yml", TEST_FILE)
 
-    def run(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+    def run(self, *arguments: str) -> bytes:
         """A compose command; its output. Raises `Failed`."""
-        return _run([*self.command(), *arguments], stdin)
+        return output([*self.command(), *arguments])
 
     def command(self) -> list[str]:
         """What stands for `docker compose` in this project."""
@@ -45,7 +56,7 @@ class Engine:
 
     def call(self, *arguments: str) -> bytes:
         """A command of the engine itself. Raises `Failed`."""
-        return _run([self.program, *arguments], None)
+        return output([self.program, *arguments])
 
     def up(self) -> None:
         """Bring everything up, as `up -d` does."""
@@ -63,6 +74,9 @@ class Engine:
     def up_alone(self, service: str) -> None:
         """Bring one service up, and wait until it is healthy."""
         self.run("up", "-d", "--no-deps", service)
+        self.wait_running(service)
+        # An engine that cannot execute anything in a container shows it here, not as a health check that never passes.
+        self.call("exec", self.container(service), "true")
         self.wait_healthy(service)
 
     def container(self, service: str) -> str:
@@ -100,7 +114,7 @@ class Engine:
     def kill(self, service: str) -> None:
         """SIGKILL to the process, as the kernel does when memory runs out; the restart policy brings it back."""
         pid = self.pid(service)
-        if pid and os.geteuid() == 0 and Path(f"/proc/{pid}").exists():
+        if os.geteuid() == 0 and _is_of(pid, self.container(service)):
             os.kill(pid, signal.SIGKILL)
         else:
             # A kill by the engine counts as wished, so nothing is restarted by itself.
@@ -116,9 +130,35 @@ class Engine:
 
     def logs(self) -> str:
         """The last lines of all containers."""
-        command = [*self.command(), "logs", "--tail", "30"]
-        done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT)
+        done = completed([*self.command(), "logs", "--tail", "30"])
         return (done.stdout + done.stderr).decode(errors="replace")
+
+    def remove(self) -> list[str]:
+        """Take everything of the project away, also what a half-done command left; what could not be removed."""
+        for _ in range(3):
+            completed([*self.command(), "down", "-v", "--remove-orphans"])
+            if not self._left():
+                return []
+            for listed, removed in KINDS:
+                if found := self._listed(listed):
+                    completed([self.program, *removed, *found])
+            time.sleep(1)
+        return self._left()
+
+    def _left(self) -> list[str]:
+        return [f"{listed[0]} {one}" for listed, _ in KINDS for one in self._listed(listed)]
+
+    def _listed(self, command: Sequence[str]) -> list[str]:
+        mine = f"label=com.docker.compose.project={self.project}"
+        return completed([self.program, *command, "--filter", mine]).stdout.decode().split()
+
+
+KINDS = (
+    (("ps", "-aq"), ("rm", "-f", "-v")),
+    (("network", "ls", "-q"), ("network", "rm")),
+    (("volume", "ls", "-q"), ("volume", "rm")),
+)
+"""How containers, networks and volumes are listed and removed."""
 
 
 def engine(given: str | None) -> tuple[str, tuple[str, ...]]:
@@ -126,7 +166,7 @@ def engine(given: str | None) -> tuple[str, tuple[str, ...]]:
     choices = [given] if given else ["docker compose", "podman-compose"]
     for choice in choices:
         compose = tuple(shlex.split(choice))
-        program = "podman" if compose[0].startswith("podman") else "docker"
+        program = "podman" if Path(compose[0]).name.startswith("podman") else "docker"
         if shutil.which(compose[0]) and succeeds([*compose, "version"]) and succeeds([program, "ps"]):
             return program, compose
     raise Failed(f"no container engine answers to: {', '.join(choices)}")
@@ -143,7 +183,7 @@ def wait_until(what: str, is_so: Callable[[], bool], seconds: float = PATIENCE_S
 
 def succeeds(command: Sequence[str]) -> bool:
     """Whether a command ends well; its output is of no interest."""
-    return subprocess.run(command, capture_output=True, check=False, cwd=ROOT).returncode == 0
+    return completed(command).returncode == 0
 
 
 def write_env(path: Path, values: Mapping[str, str]) -> None:
@@ -151,9 +191,54 @@ def write_env(path: Path, values: Mapping[str, str]) -> None:
     path.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
 
 
-def _run(command: Sequence[str], stdin: bytes | None) -> bytes:
-    done = subprocess.run(command, input=stdin, capture_output=True, check=False, cwd=ROOT)
+def output(command: Sequence[str]) -> bytes:
+    """What a command prints. Raises `Failed` where it fails."""
+    done = completed(command)
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()[-2000:]
-        raise Failed(f"`{shlex.join(command)}` ended with {done.returncode}: {said}")
+        said = done.stderr.decode(errors="replace").strip()
+        last = said.rpartition("\n")[2][-300:]
+        raise Failed(f"`{shlex.join(command)}` ended with {done.returncode}: {last}", said[-3000:])
     return done.stdout
+
+
+def completed(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    """A command, run to its end; where this program is interrupted meanwhile, all that it started ends first."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_THE_SHELL)}
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=environment,
+        # Away from the terminal: Ctrl-C is for this program alone, which then ends the command in order.
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate()
+    except BaseException:
+        _end(process.pid)
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started = psutil.Process(pid)
+        processes = [started, *started.children(recursive=True)]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, alive = psutil.wait_procs(processes, timeout=END_SECONDS)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def _is_of(pid: int, container: str) -> bool:
+    """Whether a process of this machine is a container's: an engine in a virtual machine has numbers of its own."""
+    try:
+        parent = psutil.Process(pid).parent()
+        return parent is not None and any(part.startswith(container) for part in parent.cmdline())
+    except psutil.Error:
+        return False

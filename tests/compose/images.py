@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
+import re
+from pathlib import Path
 
-from tests.compose.engine import ROOT, Engine, Failed
+from tests.compose.commands import BUILD, documented
+from tests.compose.engine import ROOT, Engine, Failed, succeeds
 
 IMAGE = "memory-r1:0.1.0"
 POSTGRES = "localhost/memory-r1-test-postgres:17"
@@ -18,11 +20,19 @@ print(os.getuid(), *tools, *packages)
 """
 
 
-def build(engine: Engine, options: str, *, postgres: bool) -> None:
+def build(engine: Engine, folder: Path, *, postgres: bool) -> None:
     """Build the service's image, and a Postgres where the one of the compose file cannot be fetched."""
-    engine.call("build", "-t", IMAGE, *shlex.split(options), str(ROOT))
+    documented(engine, BUILD, folder)
     if postgres:
         engine.call("build", "-t", POSTGRES, str(ROOT / "tests/compose/postgres"))
+
+
+def fetch_postgres(engine: Engine) -> None:
+    """The image that the compose file names, where it is not here yet. Raises `Failed`."""
+    named = re.search(r"\$\{POSTGRES_IMAGE:-([^}]+)\}", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    image = named[1] if named else ""
+    if not succeeds([engine.program, "image", "inspect", image]) and not succeeds([engine.program, "pull", image]):
+        raise Failed(f"{image} cannot be fetched; --build-postgres builds one from Debian's packages")
 
 
 def check(engine: Engine) -> str:
