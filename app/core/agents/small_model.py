@@ -20,7 +20,7 @@ EXTRACTOR = ExtractorOptions(context_turns=1, max_facts=3, max_fact_characters=1
 MANAGER = ManagerOptions(related=4, max_shown=6, reasoning=False, max_text_characters=200)
 # On a processor, reading the prompt is most of an answer's time, and sources make it twice as long.
 ANSWERER = AnswererOptions(
-    candidates=20, attach_sources=False, max_distilled=3, max_answer_characters=60, max_prompt_characters=6_000
+    candidates=12, attach_sources=False, max_distilled=3, max_answer_characters=60, max_prompt_characters=6_000
 )
 
 
