@@ -20,12 +20,12 @@ class Heard:
     noun: str = ""
     """As the one who told it would call it: "my painting"."""
     mood: str = ""
-    """"glad", "fond" (nothing of it is over), "sad", or empty."""
+    """"glad", "fond" (nothing of it is over), "living" (a being came), "sad", or empty."""
 
     @property
     def sound(self) -> str:
         """How one reacts to it."""
-        return "glad" if self.mood == "fond" else self.mood
+        return "glad" if self.mood in ("fond", "living") else self.mood
 
 
 class Chatter:

@@ -71,6 +71,11 @@ LINES = {
         Nothing could top that!
         It was a moment to frame and hang on the wall.
         """,
+    "talk.remark_living": """
+        He has already chewed up a slipper.
+        She naps on top of the fridge.
+        The lady downstairs spoils him with treats.
+        """,
     "talk.remark_sad": """
         There are no words for it.
         I try to keep my head above water.

@@ -45,6 +45,9 @@ LINES = {
         Thanks for your kind words, {you}, they really mean a lot to me.
         I'm so lucky to have a friend like you, {you}.
         Moments like these remind us of what really matters.
+        Sleeping in on a Sunday is pure joy.
+        Sitting by the fire is the best.
+        Cooking together is wonderful.
         """,
     "talk.encourage": """
         You should be proud of yourself!
@@ -93,6 +96,10 @@ LINES = {
         That's amazing, {you}! It must have been something special.
         Good for you! I love hearing stories like this.
         That sounds like a lot of fun!
+        Two of them, how lovely!
+        Another one? Your house must be full of life!
+        So many good things at once!
+        Three cheers for you!
         """,
     "talk.react_sad": """
         Oh no, I'm so sorry to hear that.
@@ -108,6 +115,8 @@ LINES = {
         Hearing about {noun} really made my day.
         {Noun} sounds so special, {you}, thanks for telling me!
         I love that you told me about {noun}, it's so inspiring.
+        So there is {noun} now, {you}!
+        First all the rest, and now {noun}!
         """,
     "talk.noun_sad": """
         I'm so sorry about {noun}, {you}.
@@ -130,6 +139,17 @@ LINES = {
         It really was one of those moments that stay with you.
         I wish you could have been there, {you}!
         It made me think a lot about life, to be honest.
+        """,
+    "talk.remark_living": """
+        He sleeps a lot.
+        She follows me everywhere.
+        He eats everything that he can find.
+        She barks at every bicycle.
+        They get along very well already.
+        He is a bit shy with strangers.
+        My neighbor takes him out at noon.
+        She wakes me up at six every morning.
+        He likes to lie in the sun all day, so we spend hours at the window.
         """,
     "talk.remark_sad": """
         It's been really tough.

@@ -76,6 +76,11 @@ LINES = {
         My cheeks still hurt from laughing.
         It gave me a whole new view of things.
         """,
+    "talk.remark_living": """
+        She snores louder than a tractor.
+        He hides under the sofa whenever it thunders.
+        My flatmate feeds her in the evenings.
+        """,
     "talk.remark_sad": """
         It still hurts to speak of it.
         Some wounds need time.

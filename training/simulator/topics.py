@@ -62,7 +62,7 @@ class Said:
     noun: str = ""
     """What the one who says it would call it, where others may come back to it: "my painting"."""
     mood: str = ""
-    """"glad", "fond" (nothing of it is over), "sad", or empty."""
+    """"glad", "fond" (nothing of it is over), "living" (a being came), "sad", or empty."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ LINES = {
         We have news: {when} I picked up {a} from the shelter. I named {him} {name}. || got {a} named {name} {on}.
         Meet {name}, {a} that I brought home {when}. || brought home {a} named {name} {on}.
         My house got louder. I took in {a} {when}, and {he} is called {name}. || took in {a} named {name} {on}.
+        I only have my {kind} {name}. || has a {kind} named {name}.
+        And me, I live with my {kind} {name}. || lives with a {kind} named {name}.
         """,
     "pet.anon": """
         I finally got {a} {when}! || got {a} {on}.

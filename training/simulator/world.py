@@ -346,8 +346,8 @@ class _World:
 _MOODS = {
     "event.plan": "fond",
     "event.cancel": "sad",
-    "pet.get": "fond",
-    "pet.named": "fond",
+    "pet.get": "living",
+    "pet.named": "living",
     "pet.lose": "sad",
     "place.get": "glad",
     "thing.get": "fond",
