@@ -1,7 +1,7 @@
 // A chatbot that remembers across restarts: tell it things, ask it questions, end it, and ask again.
 //
 // Start the service with `memory-r1 serve --local`, then `make sdks-install`, and in this folder `npm install` and
-// `node typescript_chatbot.ts`.
+// `node typescript_chatbot.ts`, with Node 22.18 or newer: older ones do not run TypeScript. `.venv/bin` has one.
 
 import { createInterface } from 'node:readline';
 import { type Bank, MemoryR1, MemoryR1Error, problems } from 'memory-r1-client';
