@@ -115,17 +115,25 @@ def manager_lesson(rows: Sequence[Row], agent: FrozenAnswerer, embedder: Embedde
 
 
 async def answerer_rows(
-    conversations: Iterable[SimulatedConversation], embedder: Embedder, rules: Rules, seed: int, times: int = 3
+    conversations: Iterable[SimulatedConversation],
+    embedder: Embedder,
+    rules: Rules,
+    seed: int,
+    times: int = 3,
+    unanswerable: float = 0.25,
 ) -> AsyncIterator[Row]:
     """A row for each question that holds at one of some times drawn by chance, on the oracle bank of that time.
 
-    A question whose evidence was not found is left out: no reply to it would be right.
+    A question whose evidence was not found is left out: no reply to it would be right. Of what was never told, a share
+    is enough: some questions are asked more often before they can be answered than afterwards, and abstaining would
+    be learned for their wording.
     """
     for conversation in conversations:
         chance = Random(f"{seed}/{conversation.id}")
         for upto in sorted(chance.sample(range(2, len(conversation.turns) + 1), times)):
             async for episode in oracle_answer_episodes(conversation, upto, embedder, rules.answerer):
-                if reply := right_answer(episode, rules.answerer.max_distilled):
+                is_wanted = not episode.question.is_unanswerable or chance.random() < unanswerable
+                if is_wanted and (reply := right_answer(episode, rules.answerer.max_distilled)):
                     name = f"{episode.question.id}/{upto}"
                     yield Row(name, episode.prompt.messages, reply, {EPISODE: episode})
 
