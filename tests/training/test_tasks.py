@@ -153,6 +153,21 @@ async def test_the_gold_answer_is_the_answerers_target() -> None:
     assert outcomes == {Outcome.ANSWERED, Outcome.ABSTAINED}
 
 
+async def test_a_share_of_what_was_never_told_is_enough() -> None:
+    async def abstained(share: float) -> list[str]:
+        rows = await listed(tasks.answerer_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1, unanswerable=share))
+        answered = [row.id for row in rows if row.columns[tasks.EPISODE].question.answer]
+        assert answered == every_answered
+        return [row.id for row in rows if row.id not in answered]
+
+    every = await listed(tasks.answerer_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1, unanswerable=1.0))
+    every_answered = [row.id for row in every if row.columns[tasks.EPISODE].question.answer]
+    whole = await abstained(1.0)
+    assert len(whole) > 20
+    assert await abstained(0.0) == []
+    assert 0.2 * len(whole) < len(await abstained(0.5)) < 0.8 * len(whole)
+
+
 def _check_form(prompt: Prompt, row: Row) -> None:
     assert row.prompt == prompt.messages
     assert jsonschema_rs.is_valid(dict(prompt.reply_schema), json.loads(row.target or ""))
