@@ -123,7 +123,7 @@ async def test_a_reader_that_stalls_or_leaves_is_cut_off(
         "path": f"{BANK}/export",
         "raw_path": f"{BANK}/export".encode(),
         "query_string": b"",
-        "headers": [],
+        "headers": [(b"host", b"service")],
         "scheme": "http",
         "server": ("service", 80),
         "client": ("127.0.0.1", 1),
