@@ -46,7 +46,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._next_look = 0.0
-        self._banks: set[asyncio.Task[None]] = set()
+        self._banks: dict[asyncio.Task[None], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Work until `stop`; then finish nothing new, give the banks back and return."""
@@ -58,8 +58,9 @@ class Worker:
                 await self._sleep()
         finally:
             listener.cancel()
-            for task in self._banks:
-                task.cancel()
+            # What drains is given up, what looks after it is not: that gives the bank back.
+            for drain in self._banks.values():
+                drain.cancel()
             await asyncio.gather(listener, *self._banks, return_exceptions=True)
 
     def stop(self) -> None:
@@ -90,23 +91,24 @@ class Worker:
             due = await lanes.seconds_to_next(session) if len(keys) < free else None
         self._next_look = self._settings.poll_seconds if due is None else min(self._settings.poll_seconds, due)
         for key in keys:
-            task = asyncio.create_task(self._work_on(key, owner))
-            self._banks.add(task)
+            drain = asyncio.create_task(_Lane(self._service, key, owner).drain())
+            task = asyncio.create_task(self._look_after(key, owner, drain))
+            self._banks[task] = drain
             task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._banks.discard(task)
+        del self._banks[task]
         self._wake.set()
 
     async def _sleep(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(SHORTEST_SLEEP, self._next_look))
 
-    async def _work_on(self, key: BankKey, owner: UUID) -> None:
-        """Drain a bank under its lease, and give it back whatever happens."""
-        beat = asyncio.create_task(self._heartbeat(key, owner, asyncio.current_task()))
+    async def _look_after(self, key: BankKey, owner: UUID, drain: asyncio.Task[None]) -> None:
+        """Keep the lease of a bank while it is drained, and give it back whatever happens."""
+        beat = asyncio.create_task(self._heartbeat(key, owner, drain))
         try:
-            await _Lane(self._service, key, owner).drain()
+            await drain
         except LeaseLost:
             log.info("lost the lease of a bank; another worker goes on with it")
         except DATABASE_AWAY as error:
@@ -133,15 +135,14 @@ class Worker:
                     return
                 await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _heartbeat(self, key: BankKey, owner: UUID, working: asyncio.Task[None] | None) -> None:
+    async def _heartbeat(self, key: BankKey, owner: UUID, drain: asyncio.Task[None]) -> None:
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
             try:
                 async with self._service.sessions.begin(key.tenant_id) as session:
                     await lanes.extend(session, key, owner, self._settings.lease_seconds)
             except LeaseLost:
-                if working is not None:
-                    working.cancel()
+                drain.cancel()
                 return
             except DATABASE_AWAY:
                 continue

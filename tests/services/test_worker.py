@@ -210,6 +210,25 @@ async def test_stopping_gives_the_banks_back_at_once(remade: Remake, tenant: UUI
     assert await memory_texts(service, key) == bought(3)
 
 
+async def test_stopping_while_a_bank_is_given_back_does_not_keep_it(
+    remade: Remake, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    giving, released = asyncio.Event(), lanes.release
+
+    async def slow(session: Any, key: BankKey, owner: UUID) -> None:
+        giving.set()
+        await asyncio.sleep(0.2)
+        await released(session, key, owner)
+
+    monkeypatch.setattr(lanes, "release", slow)
+    service = remade(lease_seconds=600)
+    key, _ = await post(service, tenant, "one", numbered(1))
+    async with working(service):
+        await giving.wait()
+    lane = await lane_of(service.sessions, key)
+    assert (lane.lease_owner, lane.lease_until, lane.run_at) == (None, None, None)
+
+
 async def test_a_turn_posted_while_its_bank_is_given_back_is_not_forgotten(remade: Remake, tenant: UUID) -> None:
     service = remade(poll_seconds=30)
     async with working(service):
