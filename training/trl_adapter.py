@@ -217,6 +217,8 @@ def _policy_trainer(config: TrainingConfig, method: Policy, task: Task, out_dir:
     options: dict[str, Any] = {
         "rows": rows,
         "share_prefill": rollout.shared_prefill and rollout.vllm is None,
+        # Replies to one prompt have most in common. Where they are one step's, their order makes no difference.
+        "keep_groups": method.shared_prefix and method.minibatches == 1,
         "model": model,
         "args": arguments,
         "train_dataset": data,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+import trl.trainer.grpo_trainer
 import trl.trainer.utils
 from torch import Tensor
 from trl import GRPOTrainer
@@ -27,6 +28,18 @@ def score_reply_tokens_alone() -> None:
     if not callable(getattr(trl.trainer.utils, "_use_triton", None)):
         raise ImportError("this TRL has no _use_triton; the version is pinned exactly")
     trl.trainer.utils._use_triton = lambda device: True
+
+
+@contextmanager
+def as_sampled() -> Iterator[None]:
+    """Within it, the replies of a round are not shuffled before they are divided into micro-batches."""
+    module: Any = trl.trainer.grpo_trainer
+    original = module.shuffle_sequence_dict
+    module.shuffle_sequence_dict = lambda batch: batch
+    try:
+        yield
+    finally:
+        module.shuffle_sequence_dict = original
 
 
 def reward_function(task: Task, rows: Sequence[Row], tokenizer: Any, concurrency: int) -> RewardFunction:
@@ -66,10 +79,10 @@ def _checked(reward: Reward | None, row: Row) -> dict[str, float]:
 class RolloutTrainer(Local, GRPOTrainer):  # type: ignore[misc]
     """Counts groups that teach nothing, keeps the replies of a round to be shown, and reads prompts once."""
 
-    def __init__(self, *, rows: Sequence[Row], share_prefill: bool, **options: Any) -> None:
+    def __init__(self, *, rows: Sequence[Row], share_prefill: bool, keep_groups: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self._rows = rows
-        self._share_prefill = share_prefill
+        self._share_prefill, self._keep_groups = share_prefill, keep_groups
 
     def samples(self) -> list[Sample]:
         """The replies of the round that is under way."""
@@ -99,6 +112,10 @@ class RolloutTrainer(Local, GRPOTrainer):  # type: ignore[misc]
             raise NothingScored("No reply of this round could be scored.")
         for name, count in counts.items():
             self._metrics["train"][name].append(count)
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        with as_sampled() if self._keep_groups else nullcontext():
+            return super()._prepare_inputs(generation_batch)
 
     def _generate_single_turn(self, *arguments: Any, **named: Any) -> Any:
         model = self.accelerator.unwrap_model(self.model)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from app.core.values import Message
 from tests.training_engine import toy
-from training import models, samples
+from training import models, samples, shared_prefill
 from training.config import Grpo, Model, Ppo, Rollout, Sft, TrainingConfig, Vllm
 from training.engine import NothingScored, Reward, Row, UnfitConfiguration
 from training.samples import Sample
@@ -95,6 +96,36 @@ def test_reading_a_prompt_once_gives_the_same_replies(adapter: bool, model_folde
         TrlTrainer().grpo(settings, task, tmp_path / str(shared))
         asked.append([(reply, row.id) for reply, row in task.asked])
     assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
+def test_reading_replies_with_their_prompt_once_learns_the_same(
+    adapter: bool, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[int, int, int]] = []
+    in_two_passes = shared_prefill._in_two_passes
+
+    def counted(original: Any, ids: torch.Tensor, mask: torch.Tensor, shared: int, options: dict[str, Any]) -> Any:
+        read.append((*ids.shape, shared))
+        return in_two_passes(original, ids, mask, shared, options)
+
+    monkeypatch.setattr(shared_prefill, "_in_two_passes", counted)
+    weights = []
+    for shared in (True, False):
+        task = toy.Toy([Row(str(n), toy.prompt("?" * (40 + 9 * n))) for n in range(4)])
+        settings = toy.config(
+            model_folder,
+            model=Model(name=str(model_folder), lora=toy.LORA if adapter else None),
+            rollout=Rollout(prompts=4, replies=4, max_reply_tokens=8),
+            grpo=Grpo(rounds=2, learning_rate=1e-3, micro_batch=4, shared_prefix=shared),
+        )
+        trained = TrlTrainer().grpo(settings, task, tmp_path / str(shared))
+        weights.append(load_file(next(trained.model.glob("*.safetensors"))))
+    # Each micro-batch holds the replies to one prompt, which are alike up to its end.
+    assert len(read) == 2 * 4
+    assert all(rows == 4 and columns - shared <= 8 for rows, columns, shared in read)
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, atol=1e-4, rtol=1e-3, msg=name)
 
 
 def test_ppo_gives_what_was_not_scored_no_advantage_and_no_value_to_learn(
