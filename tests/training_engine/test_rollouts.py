@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -9,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from app.core.values import Message
 from tests.training_engine import toy
@@ -110,22 +110,23 @@ def test_reading_replies_with_their_prompt_once_learns_the_same(
         return in_two_passes(original, ids, mask, shared, options)
 
     monkeypatch.setattr(shared_prefill, "_in_two_passes", counted)
-    weights = []
+    learned = []
     for shared in (True, False):
         task = toy.Toy([Row(str(n), toy.prompt("?" * (40 + 9 * n))) for n in range(4)])
         settings = toy.config(
             model_folder,
             model=Model(name=str(model_folder), lora=toy.LORA if adapter else None),
             rollout=Rollout(prompts=4, replies=4, max_reply_tokens=8),
-            grpo=Grpo(rounds=2, learning_rate=1e-3, micro_batch=4, shared_prefix=shared),
+            grpo=Grpo(rounds=1, learning_rate=1e-3, micro_batch=4, shared_prefix=shared),
         )
         trained = TrlTrainer().grpo(settings, task, tmp_path / str(shared))
-        weights.append(load_file(next(trained.model.glob("*.safetensors"))))
+        round_ = json.loads(trained.metrics.read_text())
+        learned.append([round_[name] for name in ("loss", "gradient_norm", "entropy")])
     # Each micro-batch holds the replies to one prompt, which are alike up to its end.
-    assert len(read) == 2 * 4
+    assert len(read) == 4
     assert all(rows == 4 and columns - shared <= 8 for rows, columns, shared in read)
-    for name, value in weights[0].items():
-        torch.testing.assert_close(weights[1][name], value, atol=1e-4, rtol=1e-3, msg=name)
+    assert learned[0] == pytest.approx(learned[1], rel=1e-4, abs=1e-5)
+    assert learned[0][1] > 0.1
 
 
 def test_ppo_gives_what_was_not_scored_no_advantage_and_no_value_to_learn(
