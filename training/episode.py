@@ -6,6 +6,7 @@ that a policy is trained on what it will serve.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
@@ -118,18 +119,30 @@ class FrozenAnswerer:
 
     def __init__(self, completer: Completer, embedder: Embedder, options: AnswererOptions) -> None:
         self._completer, self._embedder, self._options = completer, embedder, options
-        self._known: dict[str, Completion] = {}
+        self._asked: dict[str, asyncio.Task[Completion]] = {}
 
     async def answer(self, bank: TrainingBank, question: Question) -> Answer | None:
         """The answer from this bank; None where the model failed, which tells nothing about the bank."""
         episode = await answer_episode(bank, question, self._embedder, self._options)
-        key = "\x00".join((episode.prompt.version, *(message.content for message in episode.prompt.messages)))
         try:
-            completion = self._known.get(key) or await self._completer.complete(episode.prompt)
+            completion = await self._ask(episode.prompt)
         except ModelError:
             return None
-        self._known[key] = completion
         return answerer.parse(completion.text, len(episode.candidates))
+
+    async def _ask(self, prompt: Prompt) -> Completion:
+        """Replies to one prompt are scored side by side, and most leave the same bank: what is under way is awaited."""
+        key = "\x00".join((prompt.version, *(message.content for message in prompt.messages)))
+        if key not in self._asked:
+            self._asked[key] = asyncio.create_task(self._complete(key, prompt))
+        return await asyncio.shield(self._asked[key])
+
+    async def _complete(self, key: str, prompt: Prompt) -> Completion:
+        try:
+            return await self._completer.complete(prompt)
+        except ModelError:
+            del self._asked[key]
+            raise
 
 
 async def decided(episode: ManagerEpisode, reply: str, embedder: Embedder) -> Decided:

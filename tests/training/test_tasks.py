@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
@@ -50,8 +51,11 @@ class Says:
 
     def __init__(self, text: str | None) -> None:
         self._text = text
+        self.asked = 0
 
     async def complete(self, prompt: Prompt) -> Completion:
+        self.asked += 1
+        await asyncio.sleep(0)
         if self._text is None:
             raise ModelUnreachable("away")
         return Completion(text=self._text, policy=self.policy, seconds=0.0)
@@ -103,6 +107,27 @@ async def test_a_manager_is_not_scored_where_the_frozen_agent_is_away() -> None:
     away = tasks.manager_lesson(rows, agent(None), EMBEDDER, config(token_f1=1.0))
     assert await earned(there, asked) > 0
     assert await away.reward(asked.target or "", asked) is None
+
+
+async def test_the_frozen_agent_is_asked_once_for_replies_that_leave_the_same_bank() -> None:
+    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1))
+    row = next(row for row in rows if row.columns[tasks.EPISODE].questions)
+    said = Says('{"memories":[],"answer":null}')
+    lesson = tasks.manager_lesson(rows, FrozenAnswerer(said, EMBEDDER, RULES.answerer), EMBEDDER, config(token_f1=1))
+    rewards_of_group = await asyncio.gather(*(lesson.reward(row.target or "", row) for _ in range(8)))
+    assert len(set(map(repr, rewards_of_group))) == 1
+    assert said.asked == len(row.columns[tasks.EPISODE].questions)
+
+
+async def test_a_frozen_agent_that_was_away_is_asked_again() -> None:
+    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1))
+    row = next(row for row in rows if row.columns[tasks.EPISODE].questions)
+    away = Says(None)
+    lesson = tasks.manager_lesson(rows, FrozenAnswerer(away, EMBEDDER, RULES.answerer), EMBEDDER, config(token_f1=1))
+    for times in (1, 2):
+        given = await asyncio.gather(*(lesson.reward(row.target or "", row) for _ in range(8)))
+        assert given == [None] * 8
+        assert away.asked == times * len(row.columns[tasks.EPISODE].questions)
 
 
 async def test_without_a_target_where_reasoning_is_asked_for() -> None:
