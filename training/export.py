@@ -18,7 +18,7 @@ from typing import Any, Literal
 import peft
 import torch
 from pydantic import BaseModel
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.core.agents.answerer import AnswererOptions
@@ -107,11 +107,19 @@ def export(
         stamp = _stamp(making, provenance, form, under, _run(trained))
         write_stamp(making, stamp)
         (making / "README.md").write_text(model_card(stamp), encoding="utf-8")
+        _open_to_readers(making)
         _check_size(making, max_bytes)
         making.rename(out_dir)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return stamp
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Weights are written for their owner alone, and the server may run as somebody else."""
+    mode = (folder / "README.md").stat().st_mode
+    for file in folder.iterdir():
+        file.chmod(mode)
 
 
 def _check(provenance: Provenance, out_dir: Path) -> None:
@@ -160,8 +168,7 @@ def _write_adapter(model_dir: Path, out_dir: Path, base: str, precision: Precisi
     unfit = [name for name, weight in weights.items() if not weight.isfinite().all()]
     if unfit:
         raise NotExportable(f"Weights are not finite in {precision}: {unfit[0]}.")
-    # Not by `save_file`, whose files are their owner's alone: the server may run as somebody else.
-    (out_dir / ADAPTER_FILE).write_bytes(save(weights, metadata={"format": "pt"}))
+    save_file(weights, out_dir / ADAPTER_FILE, metadata={"format": "pt"})
     config = json.loads((model_dir / CONFIG_FILE).read_text(encoding="utf-8"))
     config |= {"base_model_name_or_path": base, "inference_mode": True}
     (out_dir / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

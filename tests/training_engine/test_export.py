@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from app.core import policies
 from app.core.agents.extractor import ExtractorOptions
 from app.core.agents.manager import ManagerOptions
-from app.core.policies import Data, Measured, Score
+from app.core.policies import Data, Form, Measured, Score
 from app.core.values import Role
 from app.local.adapters import Adapters
 from tests.local.adapters import make_adapter, merged
@@ -55,8 +55,9 @@ def loaded(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
-def test_a_server_that_runs_as_another_user_can_read_a_policy(adapter: Path, tmp_path: Path) -> None:
-    export(adapter, tmp_path / "out", PROVENANCE)
+@pytest.mark.parametrize("form", ["adapter", "merged"])
+def test_a_server_that_runs_as_another_user_can_read_a_policy(form: Form, adapter: Path, tmp_path: Path) -> None:
+    export(adapter, tmp_path / "out", PROVENANCE, form=form)
     plain = tmp_path / "plain"
     plain.touch()
     assert {file.stat().st_mode for file in (tmp_path / "out").iterdir()} == {plain.stat().st_mode}
