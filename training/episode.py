@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 from uuid import UUID, uuid5
 
 from app.core import retrieval
@@ -28,6 +29,8 @@ from training.policies import Extractor, KnownFacts, Manager, RightManager, righ
 from training.simulator.oracle import oracle_bank
 from training.simulator.values import SimulatedConversation, SimulatedTurn
 
+AT_STAKE = 3
+"""Questions at stake that an episode asks at most: each costs an answer for each bank that a decision may leave."""
 _NAMESPACE = UUID("6d656d6f-7279-5231-8000-657069736f64")
 
 
@@ -55,6 +58,8 @@ class ManagerEpisode:
     """All turns up to this one, which is the last."""
     right: tuple[Operation, ...] | None = None
     """The right operations, where they are known."""
+    at_stake: tuple[Question, ...] = ()
+    """Some that the memories shown have answered before, and still should; on simulated conversations alone."""
 
 
 @dataclass(frozen=True)
@@ -256,8 +261,20 @@ async def simulated_episodes(
         right = right_operations(one, shown)
         if all(operation.memory != 0 for operation in right):
             heard = whole.turns[:place]
-            yield _episode(conversation.id, bank.copy(), one.turn, facts, shown, asked, heard, rules, right)
+            episode = _episode(conversation.id, bank.copy(), one.turn, facts, shown, asked, heard, rules, right)
+            yield replace(episode, at_stake=_at_stake(episode, whole, place))
         await _remember(bank, conversation, one, embedder)
+
+
+def _at_stake(episode: ManagerEpisode, whole: Conversation, place: int) -> tuple[Question, ...]:
+    """Questions that hang on a memory shown and not on the turn, drawn by chance."""
+    told = {turn for memory in episode.shown for turn in memory.sources}
+    found = [
+        question
+        for question in whole.questions
+        if question.holds_after(place) and told & set(question.evidence) and episode.turn.id not in question.evidence
+    ]
+    return tuple(Random(episode.id).sample(found, min(AT_STAKE, len(found))))
 
 
 async def oracle_answer_episodes(

@@ -100,7 +100,7 @@ class ManagerTrajectories:
         reward: RewardConfig,
         logo: Logo,
     ) -> None:
-        if foreign := [term.value for term in reward.weights if term not in _TERMS]:
+        if foreign := [term.value for term in reward.weights if term not in TERMS]:
             raise UnfitConfiguration(f"a trajectory has no {', '.join(foreign)}")
         self._told = [one for one in conversations if one.before]
         self._agent, self._embedder, self._rules = agent, embedder, rules
@@ -184,7 +184,8 @@ class ManagerTrajectories:
         return Reward(made.value, {term.value: value for term, value in made.terms.items() if value is not None})
 
 
-_TERMS = (Term.EXACT_MATCH, Term.TOKEN_F1, Term.VALIDITY, Term.BANK_GROWTH)
+TERMS = frozenset({Term.EXACT_MATCH, Term.TOKEN_F1, Term.VALIDITY, Term.BANK_GROWTH})
+"""What the reward of a stretch may be made of: its questions ask of the whole bank, what was told before included."""
 
 
 def about(turns: Sequence[UUID], questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:

@@ -17,7 +17,7 @@ from app.core.changes import Plan
 from app.core.lexical import tokens
 from app.core.operations import Operation, OperationKind
 from app.core.trace import Outcome
-from app.core.values import Value
+from app.core.values import Memory, Value
 from training.banks import TrainingBank
 from training.data.conversation import Question
 from training.episode import AnswerEpisode, Decided, ExtractorEpisode, ManagerEpisode
@@ -37,6 +37,10 @@ class Term(StrEnum):
     """The share of what a reply asks for that stands up to the checks; 0 where it cannot be read."""
     BANK_GROWTH = "bank_growth"
     """A price, so its weight is negative: the words of the bank beyond `FREE_GROWTH` of those heard, as their share."""
+    TURN_GROWTH = "turn_growth"
+    """A price, so its weight is negative: the words that the turn put into the bank, as a share of those told."""
+    KEPT = "kept"
+    """As `TOKEN_F1`, of what the memories that a decision was shown have told before."""
     OPERATION_MATCH = "operation_match"
     """How far the operations are the right ones, where these are known."""
     FACT_MATCH = "fact_match"
@@ -51,8 +55,18 @@ class RewardConfig(Value):
 
 PRESETS = {
     "paper": RewardConfig(weights={Term.EXACT_MATCH: 1.0}),
-    # A small model hardly ever hits a whole answer at first: a group without a difference teaches nothing.
-    "small": RewardConfig(weights={Term.TOKEN_F1: 1.0, Term.VALIDITY: 0.25, Term.BANK_GROWTH: -0.3}),
+    # A small model hardly ever hits a whole answer at first: a group without a difference teaches nothing. One turn
+    # never brings the bank to where `BANK_GROWTH` costs, so that adding everything had no price; with a price alone,
+    # writing over other memories would be the cheapest way to keep a fact.
+    "small": RewardConfig(
+        weights={
+            Term.TOKEN_F1: 1.0,
+            Term.KEPT: 1.0,
+            Term.VALIDITY: 0.25,
+            Term.BANK_GROWTH: -0.3,
+            Term.TURN_GROWTH: -0.3,
+        }
+    ),
     # The reward of Memory-R2's public code, with the price that it found best for long conversations.
     "memory-r2": RewardConfig(weights={Term.TOKEN_F1: 1.0, Term.BANK_GROWTH: -0.3}),
 }
@@ -68,20 +82,30 @@ class Reward(Value):
 
 
 async def manager_reward(
-    episode: ManagerEpisode, decided: Decided, answers: Sequence[Answer | None], config: RewardConfig
+    episode: ManagerEpisode,
+    decided: Decided,
+    answers: Sequence[Answer | None],
+    config: RewardConfig,
+    kept: Sequence[Answer | None] = (),
 ) -> Reward:
     """What a decision is worth; `answers` are the frozen agent's to the episode's questions, in their order.
+
+    `kept` are those to the questions at stake, where `Term.KEPT` is weighted.
 
     Raises ValueError where a weighted term has nothing to stand on: no question hangs on the turn, or the right
     operations are not known; and for a term that a decision does not have.
     """
-    texts = [memory.text for memory in await decided.bank.memories()]
+    before, after = await episode.bank.memories(), await decided.bank.memories()
+    texts = [memory.text for memory in after]
     heard = [turn.text for turn in episode.heard]
+    told = [fact.text for fact in episode.facts]
     makers: dict[Term, Callable[[], float | None]] = {
         Term.EXACT_MATCH: lambda: answers_score(scoring.exact_match, episode.questions, answers),
         Term.TOKEN_F1: lambda: answers_score(scoring.mem0_f1, episode.questions, answers),
         Term.VALIDITY: lambda: plan_validity(decided.plan),
         Term.BANK_GROWTH: lambda: bank_growth(texts, heard),
+        Term.TURN_GROWTH: lambda: turn_growth(before, after, told),
+        Term.KEPT: lambda: answers_score(scoring.mem0_f1, episode.at_stake, kept) if episode.at_stake else 1.0,
         Term.OPERATION_MATCH: lambda: operation_match(decided.decision.operations, _right(episode)),
     }
     return _made("a decision", makers, config)
@@ -108,13 +132,15 @@ async def extractor_reward(
 
     Raises ValueError where no question hangs on the turn and a term needs one, and for a term of the manager's.
     """
-    texts = [memory.text for memory in await bank.memories()]
+    before, after = await episode.bank.memories(), await bank.memories()
+    texts = [memory.text for memory in after]
     heard = [turn.text for turn in episode.heard]
     makers: dict[Term, Callable[[], float | None]] = {
         Term.EXACT_MATCH: lambda: answers_score(scoring.exact_match, episode.questions, answers),
         Term.TOKEN_F1: lambda: answers_score(scoring.mem0_f1, episode.questions, answers),
         Term.VALIDITY: lambda: extraction_validity(read),
         Term.BANK_GROWTH: lambda: bank_growth(texts, heard),
+        Term.TURN_GROWTH: lambda: turn_growth(before, after, [episode.turn.text]),
         Term.FACT_MATCH: lambda: fact_match([fact.text for fact in read.facts], [f.text for f in episode.right]),
     }
     return _made("an extraction", makers, config)
@@ -199,6 +225,17 @@ def bank_growth(memories: Iterable[str], heard: Iterable[str]) -> float:
     bank_words = sum(len(tokens(text)) for text in memories)
     heard_words = sum(len(tokens(text)) for text in heard)
     return max(0.0, bank_words - FREE_GROWTH * heard_words) / heard_words if heard_words else 0.0
+
+
+def turn_growth(before: Iterable[Memory], after: Iterable[Memory], told: Iterable[str]) -> float:
+    """The words of new memories, and those that changed ones have more than before, as a share of those told.
+
+    At most 1. What is deleted or shortened gives nothing back, or forgetting would pay.
+    """
+    held = {memory.id: len(tokens(memory.text)) for memory in before}
+    grown = sum(max(0, len(tokens(memory.text)) - held.get(memory.id, 0)) for memory in after)
+    told_words = sum(len(tokens(text)) for text in told)
+    return min(1.0, grown / told_words) if told_words else float(grown > 0)
 
 
 def operation_match(operations: Sequence[Operation], right: Sequence[Operation]) -> float:

@@ -25,6 +25,7 @@ from training.config import TrainingConfig
 from training.engine import Row, Stop, Task, Trained, UnfitConfiguration
 from training.episode import FrozenAnswerer, Rules
 from training.evaluation.journal import RecordingCompleter
+from training.logo_task import TERMS as LOGO_TERMS
 from training.logo_task import ManagerTrajectories
 from training.models import folder_or_name
 from training.ports import BASE, Chosen, Ports
@@ -34,7 +35,7 @@ from training.sources import ADD_ALL, Agents, Built, Source
 
 Method = Literal["sft", "grpo", "ppo", "logo"]
 TERMS = {
-    Role.EXTRACTOR: frozenset(Term) - {Term.OPERATION_MATCH},
+    Role.EXTRACTOR: frozenset(Term) - {Term.OPERATION_MATCH, Term.KEPT},
     Role.MANAGER: frozenset(Term) - {Term.FACT_MATCH},
     Role.ANSWERER: frozenset({Term.EXACT_MATCH, Term.TOKEN_F1, Term.VALIDITY}),
 }
@@ -117,14 +118,15 @@ def _prepared(run: Run, ports: Ports, shown: Shown) -> tuple[Any, RunRecord]:
 
 
 def _reward(run: Run) -> RewardConfig | None:
-    return None if run.method == "sft" else reward_of(run.config.reward, run.role)
+    return None if run.method == "sft" else reward_of(run.config.reward, run.role, run.method)
 
 
-def reward_of(preset: str, role: Role) -> RewardConfig:
-    """A preset's terms, without those that the role does not have."""
+def reward_of(preset: str, role: Role, method: Method) -> RewardConfig:
+    """A preset's terms, without those that the role or the method does not have."""
     if preset not in PRESETS:
         raise UnfitConfiguration(f"There is no reward {preset!r}; there are {', '.join(PRESETS)}.")
-    weights = {term: weight for term, weight in PRESETS[preset].weights.items() if term in TERMS[role]}
+    terms = TERMS[role] & LOGO_TERMS if method == "logo" else TERMS[role]
+    weights = {term: weight for term, weight in PRESETS[preset].weights.items() if term in terms}
     return RewardConfig(weights=weights)
 
 

@@ -106,7 +106,9 @@ def manager_lesson(rows: Sequence[Row], agent: FrozenAnswerer, embedder: Embedde
         episode: ManagerEpisode = row.columns[EPISODE]
         made = await decided(episode, reply, embedder)
         answers = [await agent.answer(made.bank, question) for question in episode.questions]
-        return await rewards.manager_reward(episode, made, answers, config)
+        at_stake = episode.at_stake if rewards.Term.KEPT in config.weights else ()
+        kept = [await agent.answer(made.bank, question) for question in at_stake]
+        return await rewards.manager_reward(episode, made, answers, config, kept)
 
     return Lesson(rows, score)
 

@@ -12,7 +12,7 @@ from app.core.agents.answerer import Answer
 from app.core.changes import Plan, plan
 from app.core.operations import Operation, OperationKind
 from app.core.trace import Outcome
-from app.core.values import Prompt
+from app.core.values import Memory, Prompt
 from tests.fixtures.banks import facts_of, make_candidates, make_memory, make_turn
 from tests.fixtures.doubles import HashEmbedder
 from training import episode, rewards
@@ -117,6 +117,31 @@ def test_bank_growth(memories: list[str], heard: list[str], price: float) -> Non
     assert rewards.bank_growth(memories, heard) == pytest.approx(price)
 
 
+OLD, OTHER = make_memory("Alice has a dog named Buddy."), make_memory("Alice lives in Oslo.")
+
+
+@pytest.mark.parametrize(
+    ("after", "growth"),
+    [
+        ([OLD, OTHER], 0.0),
+        # Five new words for the five that were told.
+        ([OLD, OTHER, make_memory("Alice adopted a dog, Scout.")], 1.0),
+        # Two words more in a memory of six: 2 / 5.
+        ([OLD.model_copy(update={"text": "Alice has two dogs named Buddy and Scout."}), OTHER], 0.4),
+        # What is gone or shorter does not make up for what is new.
+        ([OTHER.model_copy(update={"text": "Alice."}), make_memory("Alice has Scout.")], 0.6),
+        ([OTHER, make_memory("Alice has a dog named Buddy and a dog named Scout.")], 1.0),
+    ],
+)
+def test_turn_growth(after: list[Memory], growth: float) -> None:
+    assert rewards.turn_growth([OLD, OTHER], after, ["Alice adopted a dog, Scout."]) == pytest.approx(growth)
+
+
+def test_what_grows_from_nothing_is_dear() -> None:
+    assert rewards.turn_growth([], [OLD], []) == 1.0
+    assert rewards.turn_growth([OLD], [OLD], []) == 0.0
+
+
 @pytest.mark.parametrize(
     ("operations", "match"),
     [
@@ -166,7 +191,7 @@ def test_an_answer_agents_reward() -> None:
     assert rewards.answerer_reward(found, said("in Oslo"), config).value == pytest.approx(2 / 3 + 0.5)
     assert rewards.answerer_reward(found, MALFORMED, config).value == 0.0
     assert rewards.answerer_reward(found, said("Oslo"), PRESETS["paper"]).value == 1.0
-    with pytest.raises(ValueError, match="an answer has no bank_growth"):
+    with pytest.raises(ValueError, match="an answer has no kept, bank_growth, turn_growth"):
         rewards.answerer_reward(found, said("Oslo"), PRESETS["small"])
 
 
@@ -179,24 +204,30 @@ async def test_a_managers_reward_has_every_term() -> None:
     simulated = world.simulate(Split.TRAIN, 5, 0)
     found = [one async for one in episode.simulated_episodes(simulated, embedder, Rules()) if one.questions]
     config = RewardConfig(weights={term: 1.0 for term in Term if term is not Term.FACT_MATCH})
-    one = found[0]
+    one = next(one for one in found if one.at_stake)
     assert one.right == right_operations(_simulated(simulated, one), one.shown)
     reply = '{"reasoning":"new",' + ",".join(f'"f{n}":[{{"op":"ADD"}}]' for n in range(1, len(one.facts) + 1)) + "}"
+    assert {operation.kind for operation in one.right or ()} == {ADD}
     done = await episode.decided(one, reply, embedder)
     gold = [said(q.answer) if q.answer else ABSTAINED for q in one.questions]
-    reward = await rewards.manager_reward(one, done, gold, config)
+    kept = [said(q.answer) if q.answer else ABSTAINED for q in one.at_stake]
+    reward = await rewards.manager_reward(one, done, gold, config, kept)
     assert reward.terms == {
         Term.EXACT_MATCH: 1.0,
         Term.TOKEN_F1: 1.0,
         Term.VALIDITY: 1.0,
         Term.BANK_GROWTH: 0.0,
+        Term.TURN_GROWTH: 1.0,
+        Term.KEPT: 1.0,
         Term.OPERATION_MATCH: 1.0,
     }
-    failed = await rewards.manager_reward(one, done, [None] * len(gold), config)
+    failed = await rewards.manager_reward(one, done, [None] * len(gold), config, kept)
     assert failed.value is None
+    forgotten = await rewards.manager_reward(one, done, gold, config, [said("nobody knows")] * len(kept))
+    assert forgotten.terms[Term.KEPT] == 0.0
     unknown = episode.ManagerEpisode(**(vars(one) | {"right": None}))
     with pytest.raises(ValueError, match="not known"):
-        await rewards.manager_reward(unknown, done, gold, config)
+        await rewards.manager_reward(unknown, done, gold, config, kept)
     with pytest.raises(ValueError, match="no fact_match"):
         await rewards.manager_reward(one, done, gold, RewardConfig(weights={Term.FACT_MATCH: 1.0}))
 

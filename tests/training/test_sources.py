@@ -17,7 +17,7 @@ from training.data.locomo import Loaded, Part
 from training.engine import UnfitConfiguration
 from training.episode import Rules
 from training.evaluation.journal import NoReply, RecordingCompleter
-from training.rewards import PRESETS
+from training.rewards import PRESETS, Term
 from training.runs import reward_of
 from training.sources import Agents, Source
 from training.tasks import EPISODE
@@ -113,6 +113,9 @@ def test_the_extractor_does_not_learn_from_locomo(tmp_path: Path) -> None:
         sources.build(Role.EXTRACTOR, Source(kind="locomo"), agents(tmp_path, ScriptedCompleter()), lambda *at: None)
 
 
-def test_a_reward_has_the_terms_of_its_role() -> None:
-    assert reward_of("small", Role.MANAGER) == PRESETS["small"]
-    assert {term.value for term in reward_of("small", Role.ANSWERER).weights} == {"token_f1", "validity"}
+def test_a_reward_has_the_terms_of_its_role_and_method() -> None:
+    assert reward_of("small", Role.MANAGER, "grpo") == PRESETS["small"]
+    assert {term.value for term in reward_of("small", Role.ANSWERER, "ppo").weights} == {"token_f1", "validity"}
+    assert set(PRESETS["small"].weights) - set(reward_of("small", Role.EXTRACTOR, "grpo").weights) == {Term.KEPT}
+    of_logo = reward_of("small", Role.MANAGER, "logo").weights
+    assert set(PRESETS["small"].weights) - set(of_logo) == {Term.KEPT, Term.TURN_GROWTH}

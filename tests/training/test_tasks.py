@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from statistics import fmean
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -12,21 +13,22 @@ import jsonschema_rs
 import pytest
 
 from app.core.agents import answerer, extractor, manager
-from app.core.agents.answerer import AnswererOptions
+from app.core.agents.answerer import Answer, AnswererOptions
 from app.core.agents.extractor import Extraction, ExtractorOptions
 from app.core.agents.manager import ManagerOptions
 from app.core.errors import ModelUnreachable
 from app.core.operations import OperationKind
 from app.core.trace import Outcome
-from app.core.values import Completion, Fact, Prompt, RejectedFact
+from app.core.values import Completion, Fact, Prompt, RejectedFact, Role
 from tests.fixtures.banks import make_candidates, make_turn
 from tests.fixtures.doubles import HashEmbedder
 from training import rewards, tasks
-from training.banks import CachedEmbedder
+from training.banks import CachedEmbedder, TrainingBank
 from training.data.conversation import Question
 from training.engine import Row
 from training.episode import AnswerEpisode, FrozenAnswerer, Rules
 from training.rewards import RewardConfig, Term
+from training.runs import reward_of
 from training.simulator import world
 from training.simulator.pools import Split
 
@@ -107,6 +109,42 @@ async def test_a_manager_is_not_scored_where_the_frozen_agent_is_away() -> None:
     away = tasks.manager_lesson(rows, agent(None), EMBEDDER, config(token_f1=1.0))
     assert await earned(there, asked) > 0
     assert await away.reward(asked.target or "", asked) is None
+
+
+class Reading(FrozenAnswerer):
+    """Knows what stands in the bank, and nothing else."""
+
+    async def answer(self, bank: TrainingBank, question: Question) -> Answer:
+        found = any(question.answer in memory.text for memory in await bank.memories())
+        if not question.answer or not found:
+            return Answer(outcome=Outcome.ABSTAINED)
+        return Answer(outcome=Outcome.ANSWERED, text=question.answer)
+
+
+def said_of_each_fact(row: Row, operation: dict[str, str]) -> str:
+    return json.dumps({f"f{n}": [operation] for n in range(1, len(row.columns[tasks.EPISODE].facts) + 1)})
+
+
+async def test_the_right_operations_earn_more_than_what_would_be_easier() -> None:
+    rows = await listed(tasks.manager_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1, adding=1))
+    rows = [row for row in rows if row.columns[tasks.EPISODE].questions]
+    reader = Reading(Says(None), EMBEDDER, RULES.answerer)
+    lesson = tasks.manager_lesson(rows, reader, EMBEDDER, reward_of("small", Role.MANAGER, "grpo"))
+
+    async def mean(reply: Callable[[Row], str]) -> float:
+        return fmean([await earned(lesson, row, reply(row)) for row in rows])
+
+    right = await mean(lambda row: row.target or "")
+    assert right > await mean(lambda row: said_of_each_fact(row, {"op": "ADD"})) + 0.02
+    assert right > await mean(lambda row: said_of_each_fact(row, {"op": "NOOP"})) + 0.2
+    assert right > await mean(lambda row: said_of_each_fact(row, {"op": "DELETE", "memory": "m1"})) + 0.2
+
+    def over_the_first(row: Row) -> str:
+        return said_of_each_fact(
+            row, {"op": "UPDATE", "memory": "m1", "text": row.columns[tasks.EPISODE].facts[0].text}
+        )
+
+    assert right > await mean(over_the_first) + 0.2
 
 
 async def test_the_frozen_agent_is_asked_once_for_replies_that_leave_the_same_bank() -> None:
