@@ -41,6 +41,8 @@ TERMS = {
 }
 """What a role's reward may be made of."""
 TOO_LONG = "the prompt is too long"
+ADDING_COMPARED = 0.1
+"""`Source.adding` where the manager learns from rewards."""
 _POLL_SECONDS = 1.0
 
 
@@ -201,7 +203,7 @@ class _Lesson:
 
 
 def _task(run: Run, lesson: _Lesson, shown: Shown) -> tuple[Built, Task]:
-    built = sources.build(run.role, run.source, lesson.agents, shown.advance)
+    built = sources.build(run.role, _source(run), lesson.agents, shown.advance)
     if lesson.reward is None:
         sources.only_with_targets(built)
         _tell(run, built, shown)
@@ -213,6 +215,11 @@ def _task(run: Run, lesson: _Lesson, shown: Shown) -> tuple[Built, Task]:
     _tell(run, built, shown)
     made = tasks.manager_lesson if run.role is Role.MANAGER else tasks.extractor_lesson
     return built, made(built.rows, lesson.agent(), lesson.agents.embedder, lesson.reward)
+
+
+def _source(run: Run) -> Source:
+    """ADD is to be learned where a reply is imitated; where replies are compared, all say it and none is better."""
+    return run.source if run.method == "sft" else run.source.model_copy(update={"adding": ADDING_COMPARED})
 
 
 async def _not_scored(reply: str, row: Row) -> rewards.Reward:

@@ -54,6 +54,8 @@ class Source(Value):
     seed: int = 1
     conversations: int = 100
     """Of the simulator."""
+    adding: float = tasks.ADDING
+    """The share that is kept of the simulator's turns on which the manager is right to do nothing but ADD."""
     file: Path | None = None
     """Of LoCoMo, of traces, or of conversations that the simulator wrote."""
 
@@ -146,7 +148,7 @@ def only_with_questions(built: Built, reward: RewardConfig) -> None:
 
 async def _simulated(role: Role, source: Source, agents: Agents, advance: Advance) -> Built:
     chosen = _conversations(source)
-    made = _rows_of(role, _counted(chosen, advance), source.seed, agents)
+    made = _rows_of(role, _counted(chosen, advance), source, agents)
     return Built([row async for row in made], tuple(one.id for one in chosen))
 
 
@@ -171,15 +173,15 @@ def _conversations(source: Source) -> list[SimulatedConversation]:
 
 
 def _rows_of(
-    role: Role, conversations: Iterable[SimulatedConversation], seed: int, agents: Agents
+    role: Role, conversations: Iterable[SimulatedConversation], source: Source, agents: Agents
 ) -> AsyncIterator[Row]:
     match role:
         case Role.MANAGER:
-            return tasks.manager_rows(conversations, agents.embedder, agents.rules, seed)
+            return tasks.manager_rows(conversations, agents.embedder, agents.rules, source.seed, source.adding)
         case Role.ANSWERER:
-            return tasks.answerer_rows(conversations, agents.embedder, agents.rules, seed)
+            return tasks.answerer_rows(conversations, agents.embedder, agents.rules, source.seed)
         case Role.EXTRACTOR:
-            return tasks.extractor_rows(conversations, agents.embedder, agents.rules, seed)
+            return tasks.extractor_rows(conversations, agents.embedder, agents.rules, source.seed)
 
 
 # LoCoMo

@@ -38,6 +38,8 @@ from training.rewards import RewardConfig
 from training.simulator.values import SimulatedConversation, SimulatedTurn
 
 EPISODE = "episode"
+ADDING = 0.4
+"""The share that is kept of the turns on which the manager is right to do nothing but ADD."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Lesson:
 
 
 async def manager_rows(
-    conversations: Iterable[SimulatedConversation], embedder: Embedder, rules: Rules, seed: int, adding: float = 0.4
+    conversations: Iterable[SimulatedConversation], embedder: Embedder, rules: Rules, seed: int, adding: float = ADDING
 ) -> AsyncIterator[Row]:
     """A row for each turn that holds facts, on the oracle bank, with the right operations as its target.
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import ModelUnreachable, ReplyCutOff
+from app.core.operations import OperationKind
 from app.core.values import Completion, Prompt, Role
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
-from training import sources
+from training import sources, tasks
 from training.config import Asking
 from training.data import locomo
 from training.data.locomo import Loaded, Part
@@ -18,7 +19,7 @@ from training.engine import UnfitConfiguration
 from training.episode import Rules
 from training.evaluation.journal import NoReply, RecordingCompleter
 from training.rewards import PRESETS, Term
-from training.runs import reward_of
+from training.runs import ADDING_COMPARED, reward_of
 from training.sources import Agents, Source
 from training.tasks import EPISODE
 
@@ -119,3 +120,13 @@ def test_a_reward_has_the_terms_of_its_role_and_method() -> None:
     assert set(PRESETS["small"].weights) - set(reward_of("small", Role.EXTRACTOR, "grpo").weights) == {Term.KEPT}
     of_logo = reward_of("small", Role.MANAGER, "logo").weights
     assert set(PRESETS["small"].weights) - set(of_logo) == {Term.KEPT, Term.TURN_GROWTH}
+
+
+def test_where_replies_are_compared_few_turns_only_add(tmp_path: Path) -> None:
+    def of_adds_alone(adding: float) -> int:
+        source = Source(kind="simulator", seed=4, conversations=3, adding=adding)
+        built = sources.build(Role.MANAGER, source, agents(tmp_path, ScriptedCompleter()), lambda *at: None)
+        right = [row.columns[EPISODE].right for row in built.rows]
+        return sum(all(operation.kind is OperationKind.ADD for operation in one) for one in right)
+
+    assert 0 < of_adds_alone(ADDING_COMPARED) < 0.5 * of_adds_alone(tasks.ADDING)
