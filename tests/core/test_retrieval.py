@@ -41,9 +41,26 @@ async def test_the_speakers_names_do_not_count_as_words_of_a_question() -> None:
 
 async def test_each_of_two_speakers_gets_half() -> None:
     bank = await _bank(Alice=_dogs("Alice", 20), Bob=["Bob drinks tea.", "Bob drinks milk.", "Bob sails."])
-    found = await _found(bank, "Which dog does Alice walk?", 4)
-    assert len(found) == 4
-    assert len([text for text in found if text.startswith("Bob")]) == 2
+    for asked in ("Which dog is walked?", "Which dogs do Alice and Bob walk?"):
+        found = await _found(bank, asked, 4)
+        assert len(found) == 4
+        assert len([text for text in found if text.startswith("Bob")]) == 2
+
+
+@pytest.mark.parametrize(("asked", "bobs"), [("Which dog does Bob walk?", 6), ("What is Bob's dog called?", 6)])
+async def test_the_one_that_a_question_names_gets_three_quarters(asked: str, bobs: int) -> None:
+    drinks = [f"Bob drinks {what}." for what in ("tea", "milk", "cocoa", "water", "juice", "mead", "cider", "ale")]
+    bank = await _bank(Alice=_dogs("Alice", 20), Bob=drinks)
+    found = await _found(bank, asked, 8)
+    assert len(found) == 8
+    assert len([text for text in found if text.startswith("Bob")]) == bobs, "the rest goes to the best of all"
+
+
+async def test_without_the_lexical_arm_no_name_is_seen() -> None:
+    bank = await _bank(Alice=_dogs("Alice", 20), Bob=["Bob drinks tea.", "Bob drinks milk.", "Bob sails."])
+    query = asking("Which dog does Alice walk?").model_copy(update={"terms": {}})
+    found = [candidate.memory.speaker for candidate in await retrieval.candidates(bank, query, 4)]
+    assert found.count("Bob") == 2
 
 
 async def test_what_one_speaker_leaves_free_goes_to_the_other() -> None:

@@ -16,6 +16,7 @@ from random import Random
 from typing import NamedTuple
 from uuid import UUID
 
+from app.core import moments
 from training.simulator import doings_exam, doings_train, doings_validation, when, wording
 from training.simulator.pools import Split
 from training.simulator.topics import Asked, Said, Scene, Topic, sentence, without_stop
@@ -23,6 +24,8 @@ from training.simulator.when import When
 
 MOST_CHARACTERS = 120
 """Of a fact: a small model copies that much without losing the thread."""
+DATED = 0.65
+"""The share of doings that are told with their date; people leave it out where it is the day itself, or nearly so."""
 _WORDS = {Split.TRAIN: doings_train, Split.VALIDATION: doings_validation, Split.EXAM: doings_exam}
 _CHOICE, _OPTION = re.compile(r"<([^<>]+)>"), re.compile(r"\(([^()]*)\)")
 _THIRD = {
@@ -76,6 +79,11 @@ def frame(line: str) -> Frame:
 def third(text: str) -> str:
     """What one says of oneself, told of somebody by the singular "they"."""
     return _FIRST_PERSON.sub(lambda match: _THIRD[match[0].lower()], text)
+
+
+def answered(choice: str) -> str:
+    """A choice as an answer names it: a title without its quotation marks."""
+    return third(choice).strip('"')
 
 
 def second(text: str) -> str:
@@ -167,6 +175,9 @@ class Doing(Topic):
         if self.when and self._dated_in:
             key = "planned" if self.is_plan else "date"
             found.append(self._ask(scene, key, self.when.name, [self._dated_in], **slots))
+        elif not (self._drawn().is_standing or self._changes):
+            # The best that a bank can tell of when it was is when it was said.
+            found.append(self._ask(scene, "date", moments.on_day(self._told_on).name, self.told_in, **slots))
         key = "plan_" if self.is_plan else ""
         if self.company and self._company_in:
             answer = third(self.company).rpartition(" ")[2] if self._is_named else third(self.company)
@@ -185,7 +196,7 @@ class Doing(Topic):
             if f"{{{slot}}}" in self._full and not (slot == 1 and self.group):
                 by_slot.setdefault(slot, []).append(question)
         return [
-            Asked("what", self._question(random.choice(ways)), third(self.chosen[slot - 1]), tuple(self.told_in))
+            Asked("what", self._question(random.choice(ways)), answered(self.chosen[slot - 1]), tuple(self.told_in))
             for slot, ways in by_slot.items()
         ]
 
@@ -212,7 +223,7 @@ class Doing(Topic):
         self._draw(scene)
         form = self._drawn()
         self.is_plan = "f" in form.flags and random.random() < 0.45
-        if not form.is_standing and (self.is_plan or random.random() < 0.8):
+        if not form.is_standing and (self.is_plan or random.random() < DATED):
             self.when = (when.future if self.is_plan else when.past)(random, scene.today)
         self._draw_company(scene)
         if "p" in form.flags and random.random() < 0.35:
@@ -376,7 +387,7 @@ class Group(Topic):
         live = [doing for doing in self.doings if doing.memory]
         if not live:
             return []
-        answer = ", ".join(third(doing.chosen[0]) for doing in live)
+        answer = ", ".join(answered(doing.chosen[0]) for doing in live)
         question = scene.random.choice(self._question.split("|")).replace("X", self.owner)
         evidence = [turn for doing in live for turn in doing.told_in]
         return [Asked("several", question, answer, tuple(dict.fromkeys(evidence)))]
