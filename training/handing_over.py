@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.core.agents.answerer import AnswererOptions
 from app.core.agents.extractor import ExtractorOptions
 from app.core.agents.manager import ManagerOptions
-from app.core.policies import Data, Measured, Score
+from app.core.policies import THEN, Data, Measured, Score
 from app.core.values import Role
 from training.engine import TrainingError, UnfitConfiguration
 from training.evaluation.bootstrap import Estimate
@@ -33,27 +33,23 @@ def provenance(
     record: RunRecord, name: str, licence: str | None, limits: Sequence[str], scores: Sequence[Score]
 ) -> Provenance:
     """What the card says of a run. Raises `UnfitConfiguration` where no licence follows from the data."""
-    runs = _all(record)
+    runs, policy = record.runs, record.runs[0].policy
     return Provenance(
         name=name,
         role=record.role,
         options=_OPTIONS[record.role].model_validate(record.prompt.options),
         licence=licence or _licence(runs),
-        method=", then ".join(record.methods),
-        steps=sum(one.rounds for one in runs),
-        seeds=tuple(dict.fromkeys(one.seed for one in runs)),
-        data=tuple(dict.fromkeys(_data(one) for one in runs)),
+        method=THEN.join(record.methods),
+        steps=sum(one.rounds for one in runs) + (policy.steps if policy else 0),
+        seeds=tuple(dict.fromkeys((*(policy.seeds if policy else ()), *(one.seed for one in runs)))),
+        data=tuple(dict.fromkeys((*(policy.data if policy else ()), *map(_data, runs)))),
         config=record.model_dump(
-            mode="json", include={"config", "reward", "rules", "embedder", "others", "versions", "git", "before"}
+            mode="json",
+            include={"config", "reward", "rules", "embedder", "others", "versions", "git", "before", "policy"},
         ),
         limits=tuple(limits),
         scores=tuple(scores),
     )
-
-
-def _all(record: RunRecord) -> list[RunRecord]:
-    """The run and those before it, first one first."""
-    return [*(_all(record.before) if record.before else ()), record]
 
 
 def _data(record: RunRecord) -> Data:
@@ -69,10 +65,11 @@ def _data(record: RunRecord) -> Data:
 
 
 def _licence(runs: Sequence[RunRecord]) -> str:
-    licences = {one.data.licence for one in runs}
+    policy = runs[0].policy
+    licences = {one.data.licence for one in runs} | ({policy.licence} if policy else set())
     if NON_COMMERCIAL in licences:
         return NON_COMMERCIAL
-    if licences != {"Apache-2.0"} or runs[0].base.name != "SmolLM2-135M-Instruct":
+    if licences != {"Apache-2.0"} or not (policy or runs[0].base.name == "SmolLM2-135M-Instruct"):
         raise UnfitConfiguration("The licence does not follow from the data and the base: say it with --licence.")
     return "Apache-2.0"
 

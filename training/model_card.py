@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from app.core.policies import Data, Measured, PolicyStamp, Score
+from app.core.policies import THEN, Data, Measured, PolicyStamp, Score
 
 _ROLES = {
     "extractor": "reads facts out of a turn of a dialogue",
@@ -27,7 +27,7 @@ def model_card(stamp: PolicyStamp) -> str:
         + stamp.prompt.version
         + "` and these options; a service that asks with another text is refused.\n\n"
         + _block(stamp.prompt.options),
-        "## Configuration\n\n" + (_block(stamp.config) if stamp.config else "Not told."),
+        "## Configuration\n\n" + (_configuration(stamp) if stamp.config else "Not told."),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -71,6 +71,16 @@ def _value(measured: Measured | None) -> str:
         return ""
     has_interval = measured.low is not None and measured.high is not None
     return f"{measured.value:.4g}" + (f" ({measured.low:.4g} to {measured.high:.4g})" if has_interval else "")
+
+
+def _configuration(stamp: PolicyStamp) -> str:
+    """How it learned last: what is told of a run by its record, or its bare configuration."""
+    config = stamp.config.get("config", stamp.config)
+    method = stamp.method.rpartition(THEN)[2]
+    last = {name: config[name] for name in ("rollout", method) if name in config}
+    reward = {"reward": stamp.config["reward"]} if stamp.config.get("reward") else {}
+    whole = "The whole configuration of each run, the code that it ran and the versions of packages are in `policy.json`."
+    return f"{whole} How it learned last:\n\n{_block(last | reward)}"
 
 
 def _cell(text: str) -> str:

@@ -33,6 +33,8 @@ from training.models import folder_or_name
 T = TypeVar("T")
 BASE = "base"
 """The model of the configuration as it is, in this process."""
+AT_ONCE = 16
+"""Replies in the making in this process; nobody waits for a single one, as a service's user does."""
 REPLY_TOKENS = 1024
 """Of a server's reply at most; the reply's schema bounds it further."""
 
@@ -132,7 +134,11 @@ class Ports:
 
     def _started(self, base: str) -> LocalCompleter:
         made = LocalCompleter(
-            base, name=Path(base).name, threads=visible_cores(), max_tokens=Settings().local.max_tokens
+            base,
+            name=Path(base).name,
+            threads=visible_cores(),
+            max_batch=AT_ONCE,
+            max_tokens=Settings().local.max_tokens,
         )
         self._stack.push_async_callback(made.aclose)
         self._wait(made.start())
@@ -161,7 +167,7 @@ def _stamp_of_run(folder: Path, role: Role, base: str, options: Any) -> PolicySt
         base=record.base if record else Base(name=base),
         weights_sha256=policies.weights_sha256(folder),
         prompt=record.prompt if record else PromptStamp.of(role, options),
-        method=", then ".join(record.methods) if record else "unknown",
+        method=policies.THEN.join(record.methods) if record else "unknown",
         steps=record.rounds if record else 0,
         licence="unknown",
         created=run_record.now(),

@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.core.policies import Base, PromptStamp
+from app.core import policies
+from app.core.policies import Base, PolicyStamp, PromptStamp
 from app.core.values import Role, Value
 from training.engine import NotResumable, Row, TrainingError
 
@@ -72,6 +73,8 @@ class RunRecord(Value):
     """The folder that the run went on from."""
     before: RunRecord | None
     """The run that made it, where that is known."""
+    policy: PolicyStamp | None = None
+    """The exported policy that it is, which has no run any more."""
     git: GitRecord
     versions: dict[str, str]
     seed: int
@@ -85,7 +88,13 @@ class RunRecord(Value):
     @property
     def methods(self) -> tuple[str, ...]:
         """How the policy came to be, first step first."""
-        return (*(self.before.methods if self.before else ()), self.method)
+        earlier = self.policy.method.split(policies.THEN) if self.policy else ()
+        return (*earlier, *(self.before.methods if self.before else ()), self.method)
+
+    @property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """This and those before it, first one first."""
+        return (*(self.before.runs if self.before else ()), self)
 
 
 def write(folder: Path, record: RunRecord) -> None:
@@ -109,6 +118,11 @@ def read(folder: Path) -> RunRecord:
 def of_model(folder: Path) -> RunRecord | None:
     """The record of the run that wrote this model, where the folder still lies in the run's."""
     return read(folder.parent) if (folder.parent / FILE).is_file() else None
+
+
+def of_policy(folder: Path) -> PolicyStamp | None:
+    """The stamp, where the model is an exported policy. Raises `UnfitPolicy` where the weights are not its own."""
+    return policies.read_policy(folder) if (folder / policies.STAMP_FILE).is_file() else None
 
 
 def begun(folder: Path, record: RunRecord) -> RunRecord:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from app.core.policies import ADAPTER_FILE, Base, PromptStamp
+from app.core.policies import ADAPTER_FILE, Base, PolicyStamp, PromptStamp
 from app.core.ports import Completer
 from app.core.values import Role, Value
 from app.local.model import source_sha256
@@ -272,13 +272,14 @@ def _token_counts(run: Run, rows: Sequence[Row]) -> dict[str, int]:
 def _record(run: Run, built: Built, reward: RewardConfig | None, embedder: str, others: dict[str, str]) -> RunRecord:
     model = run.config.model
     before = run_record.of_model(run.start) if run.start else None
+    policy = run_record.of_policy(run.start) if run.start else None
     return RunRecord(
         role=run.role,
         method=run.method,
         config=run.config.model_dump(mode="json"),
         reward={term.value: weight for term, weight in reward.weights.items()} if reward else None,
         data=built.record(run.source),
-        base=_base(run, before),
+        base=_base(run, before or policy),
         revision=model.revision,
         prompt=PromptStamp.of(run.role, getattr(run.rules, run.role.value)),
         rules=run.rules.model_dump(mode="json"),
@@ -286,6 +287,7 @@ def _record(run: Run, built: Built, reward: RewardConfig | None, embedder: str, 
         others=others,
         start=str(run.start) if run.start else None,
         before=before,
+        policy=policy,
         git=run_record.git(),
         versions=run_record.versions(),
         seed=run.config.seed,
@@ -293,7 +295,7 @@ def _record(run: Run, built: Built, reward: RewardConfig | None, embedder: str, 
     )
 
 
-def _base(run: Run, before: RunRecord | None) -> Base:
+def _base(run: Run, before: RunRecord | PolicyStamp | None) -> Base:
     """The model before any training. Raises `UnfitConfiguration` where an adapter was made for another."""
     model = run.config.model
     found = Path(folder_or_name(model))

@@ -83,6 +83,10 @@ class Score(Value):
     after: Measured
 
 
+THEN = ", then "
+"""Between the methods of a policy that learned in several runs."""
+
+
 class PolicyStamp(Value):
     """What a policy is, and what it was made from."""
 

@@ -126,6 +126,13 @@ def test_from_a_warm_start_to_a_policy(
     assert stamp.prompt == done.prompt and len(stamp.data) == 2
     assert any(score.measure.startswith("mem0_f1") for score in stamp.scores)
 
+    further, again = tmp_path / "further", tmp_path / "again"
+    command("sft", *role, "--start", str(policy), "--out", str(further))
+    assert run_record.read(further).policy == stamp
+    command("export", str(further), "--name", "toy-2", "--out", str(again), "--licence", "Apache-2.0")
+    later = read_policy(again)
+    assert (later.method, later.steps, later.data) == ("sft, then grpo, then sft", 6, (*stamp.data, stamp.data[0]))
+
 
 def test_trajectories_are_learned_from_too(settings: str, tmp_path: Path, answering_server: ScriptedServer) -> None:
     out = tmp_path / "run"

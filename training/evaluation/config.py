@@ -175,7 +175,7 @@ class EvalConfig(Section):
     resamples: PositiveInt = 2000
     seed: NonNegativeInt = 0
     """Of the bootstrap."""
-    concurrency: PositiveInt = 8
+    concurrency: PositiveInt = 16
     """Model calls at once."""
     progress: bool = True
     plots: bool = True
