@@ -148,7 +148,7 @@ class Search(Body):
     lexical: bool | None = None
     """With or without the lexical arm; the service's setting if left out."""
     per_speaker: bool = False
-    """Retrieve as `/answer` does: half of `limit` for each speaker where the bank has two."""
+    """As `/answer` does: of two speakers, each has half of `limit`, or the one that the query names three quarters."""
     as_of: SaidAt | None = None
     """Search the bank as it was at this date and time, with its offset; it must not lie in the future."""
 

@@ -1840,7 +1840,7 @@ export type Search = {
     /**
      * Per Speaker
      *
-     * Retrieve as `/answer` does: half of `limit` for each speaker where the bank has two.
+     * As `/answer` does: of two speakers, each has half of `limit`, or the one that the query names three quarters.
      */
     per_speaker?: boolean;
     /**

@@ -20,7 +20,8 @@ class Search:
     lexical: bool | None | Unset = UNSET
     """ With or without the lexical arm; the service's setting if left out. """
     per_speaker: bool | Unset = False
-    """ Retrieve as `/answer` does: half of `limit` for each speaker where the bank has two. """
+    """ As `/answer` does: of two speakers, each has half of `limit`, or the one that the query names three
+    quarters. """
     as_of: datetime.datetime | None | Unset = UNSET
     """ Search the bank as it was at this date and time, with its offset; it must not lie in the future. """
 
