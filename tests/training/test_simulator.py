@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core import dates, grounding, lexical
+from app.core import dates, grounding, lexical, rendering
 from app.core.agents import extractor, manager
 from app.core.agents.extractor import ExtractorOptions
 from app.core.agents.manager import ManagerOptions
@@ -128,6 +128,7 @@ def _turns_of(conversation: SimulatedConversation, question: Question) -> str:
 
 
 TOLD_BY_COUNTING = ("count", "yes", "still")
+WHEN_IT_WAS_SAID = "said"
 
 
 @ids
@@ -137,12 +138,36 @@ def test_answers_are_in_the_oracle_bank_and_in_the_evidence(conversation: Simula
         upto = question.since
         bank = " ".join(memory.text for memory in oracle_bank(conversation, upto))
         assert question.holds_after(upto)
-        if question.answer and kind not in TOLD_BY_COUNTING:
+        if question.answer and kind not in (*TOLD_BY_COUNTING, WHEN_IT_WAS_SAID):
             wanted = set(lexical.tokens(question.answer))
             assert wanted <= set(lexical.tokens(bank)), (question, bank)
             if (family, kind) != ("pet", "which"):
                 assert wanted <= set(lexical.tokens(_turns_of(conversation, question))), question
         assert bool(question.evidence) is (kind != "untold")
+
+
+@splits
+def test_what_was_told_without_a_date_is_dated_by_when_it_was_said(split: Split) -> None:
+    asked = 0
+    for conversation in many(split):
+        for question in conversation.questions:
+            if not question.category.endswith(WHEN_IT_WAS_SAID):
+                continue
+            asked += 1
+            (told_in,) = question.evidence
+            told = [one for one in oracle_bank(conversation, question.since) if told_in in one.sources]
+            undated = [memory for memory in told if not re.search(r"\b20\d\d\b", memory.text)]
+            shown = {rendering.day(memory.said_at) for memory in undated}
+            assert question.answer in shown, "the date that the Answer Agent is shown with it"
+    assert asked > 20
+
+
+@splits
+def test_titles_are_answered_without_quotation_marks(split: Split) -> None:
+    asked = [question for conversation in many(split) for question in conversation.questions]
+    quoted = [memory.text for conversation in many(split) for memory in oracle_bank(conversation) if '"' in memory.text]
+    assert quoted
+    assert not [question for question in asked if '"' in question.answer]
 
 
 @ids
@@ -212,7 +237,7 @@ def test_all_operations_and_kinds_of_question_occur(split: Split) -> None:
     kinds = {q.category.split("?")[1] for c in made for q in c.questions}
     assert kinds - {"plan_where"} == {
         "list", "count", "date", "which", "still", "yes", "current", "previous", "person", "untold",
-        "what", "who", "where", "feeling", "several", "planned", "plan_who",
+        "what", "who", "where", "feeling", "several", "planned", "plan_who", "said",
     }  # fmt: skip
     silent = [not one.facts for c in made for one in c.turns]
     assert 0.3 < sum(silent) / len(silent) < 0.7

@@ -177,7 +177,8 @@ class Doing(Topic):
             found.append(self._ask(scene, key, self.when.name, [self._dated_in], **slots))
         elif not (self._drawn().is_standing or self._changes):
             # The best that a bank can tell of when it was is when it was said.
-            found.append(self._ask(scene, "date", moments.on_day(self._told_on).name, self.told_in, **slots))
+            told = self._ask(scene, "date", moments.on_day(self._told_on).name, self.told_in, **slots)
+            found.append(replace(told, kind="said"))
         key = "plan_" if self.is_plan else ""
         if self.company and self._company_in:
             answer = third(self.company).rpartition(" ")[2] if self._is_named else third(self.company)
