@@ -1,4 +1,4 @@
-"""The command line of training: simulate, sft, grpo, ppo, logo, eval, export."""
+"""The command line of training: simulate, sft, grpo, ppo, logo, eval, export, score."""
 
 from __future__ import annotations
 
@@ -307,6 +307,23 @@ def export(
         max_bytes=None if max_mib is None else int(max_mib * exporting.MIB),
     )
     out.print(f"The policy {stamp.label} is in {out_dir}.", soft_wrap=True)
+
+
+@cli.command()
+def score(
+    policy: Annotated[Path, typer.Argument(help="Folder of an exported policy.")],
+    scores: Annotated[list[Path], typer.Option(help="Folder of an evaluation of this policy. Repeat it.")],
+    limit: Annotated[list[str] | None, typer.Option(help="In place of the limits told so far. Repeat it.")] = None,
+) -> None:
+    """Put scores on an exported policy's stamp and model card, in place of those that it has."""
+    from app.core.policies import read_policy
+    from training import export as exporting
+    from training import handing_over
+
+    stamp = read_policy(policy)
+    found = [one for folder in scores for one in handing_over.scores_of_policy(folder, stamp)]
+    exporting.rescore(policy, found, limit or [])
+    out.print(f"{len(found)} scores are on the card of {stamp.label}.", soft_wrap=True)
 
 
 if __name__ == "__main__":

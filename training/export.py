@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ from app.core.policies import (
     PolicyStamp,
     PromptStamp,
     Score,
+    read_policy,
     weights_sha256,
     write_stamp,
 )
@@ -112,6 +114,18 @@ def export(
         making.rename(out_dir)
     finally:
         shutil.rmtree(making, ignore_errors=True)
+    return stamp
+
+
+def rescore(folder: Path, scores: Sequence[Score], limits: Sequence[str]) -> PolicyStamp:
+    """Put scores, and limits where there are some, on an exported policy; its weights stay as they are.
+
+    Raises `UnfitPolicy` where the folder holds no policy, or other weights than its stamp says.
+    """
+    old = read_policy(folder)
+    stamp = old.model_copy(update={"scores": tuple(scores), "limits": tuple(limits) or old.limits})
+    write_stamp(folder, stamp)
+    (folder / "README.md").write_text(model_card(stamp), encoding="utf-8")
     return stamp
 
 

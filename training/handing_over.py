@@ -11,12 +11,13 @@ from pydantic import ValidationError
 from app.core.agents.answerer import AnswererOptions
 from app.core.agents.extractor import ExtractorOptions
 from app.core.agents.manager import ManagerOptions
-from app.core.policies import THEN, Data, Measured, Score
+from app.core.policies import THEN, Data, Measured, PolicyStamp, Score
 from app.core.values import Role
 from training.engine import TrainingError, UnfitConfiguration
 from training.evaluation.bootstrap import Estimate
 from training.evaluation.config import Kind, System
-from training.evaluation.measures import ALL, Results
+from training.evaluation.measures import ALL, GroupScores, Results
+from training.evaluation.operations import OperationScores
 from training.export import Provenance
 from training.measuring import UNTRAINED
 from training.run_record import RunRecord
@@ -83,25 +84,45 @@ def scores(folder: Path, role: Role) -> list[Score]:
     after = System(kind=Kind.AGENTS, **team).name
     if missing := [name for name in (before, after) if name not in results.systems]:
         raise TrainingError(f"The evaluation in {folder} has no {', '.join(missing)}.")
-    old, new = (results.systems[name].groups[ALL].scores for name in (before, after))
+    old, new = (_estimates(results.systems[name].groups[ALL]) for name in (before, after))
     trained = " and ".join(name for name in names if team[name] != UNTRAINED)
     found = [
         Score(
-            measure=f"{metric}, with the trained {trained}",
+            measure=f"{measure}, with the trained {trained}",
             data=results.note,
-            before=_measured(old[metric]),
-            after=_measured(new[metric]),
+            before=_measured(old[measure]) if measure in old else None,
+            after=_measured(new[measure]),
         )
-        for metric in new
+        for measure in new
     ]
     if role is Role.MANAGER and {UNTRAINED, role.value} <= set(results.operations):
-        rights = [results.operations[name].accuracy for name in (UNTRAINED, role.value)]
-        if rights[1] is not None:
-            first = None if rights[0] is None else Measured(value=rights[0])
-            found.append(
-                Score(measure="right operations", data=results.note, before=first, after=Measured(value=rights[1]))
-            )
+        first, last = (_right_operations(results.operations[name]) for name in (UNTRAINED, role.value))
+        if last:
+            found.append(Score(measure="right operations", data=results.note, before=first, after=last))
     return found
+
+
+def scores_of_policy(folder: Path, stamp: PolicyStamp) -> list[Score]:
+    """`scores`, of an evaluation in which this very policy replied in its role. Raises `TrainingError`."""
+    replied = _read(folder).policies.get(stamp.role.value)
+    if replied != stamp.label:
+        raise TrainingError(
+            f"In {folder}, {replied or 'no trained policy'} was the {stamp.role.value}, not {stamp.label}."
+        )
+    return scores(folder, stamp.role)
+
+
+def _estimates(group: GroupScores) -> dict[str, Estimate]:
+    """By what stands on a card."""
+    recalls = {f"evidence recall {where}": one for where, one in group.recall_intervals.items()}
+    return group.scores | recalls
+
+
+def _right_operations(scores: OperationScores) -> Measured | None:
+    interval = scores.accuracy_interval
+    if scores.accuracy is None:
+        return None
+    return Measured(value=scores.accuracy, low=interval.low, high=interval.high)
 
 
 def _read(folder: Path) -> Results:

@@ -79,7 +79,9 @@ def _configuration(stamp: PolicyStamp) -> str:
     method = stamp.method.rpartition(THEN)[2]
     last = {name: config[name] for name in ("rollout", method) if name in config}
     reward = {"reward": stamp.config["reward"]} if stamp.config.get("reward") else {}
-    whole = "The whole configuration of each run, the code that it ran and the versions of packages are in `policy.json`."
+    whole = (
+        "The whole configuration of each run, the code that it ran and the versions of packages are in `policy.json`."
+    )
     return f"{whole} How it learned last:\n\n{_block(last | reward)}"
 
 

@@ -124,7 +124,7 @@ async def answerer_rows(
     rules: Rules,
     seed: int,
     times: int = 3,
-    unanswerable: float = 0.25,
+    unanswerable: float = 0.5,
 ) -> AsyncIterator[Row]:
     """A row for each question that holds at one of some times drawn by chance, on the oracle bank of that time.
 

@@ -9,8 +9,8 @@ from app.core.ports import Bank
 from app.core.values import Candidate, Query
 
 NAMED_SHARE = 0.75
-"""Of the candidates, for the one of two speakers that a question names: facts are told of who says them. It finds more of
-the evidence than halves do (docs/measurements.md)."""
+"""Of the candidates, for the one of two speakers that a question names: facts are told of who says them. It finds more
+of the evidence than halves do (docs/measurements.md)."""
 
 
 async def related(bank: Bank, queries: Sequence[Query], limit: int, speaker: str) -> list[list[Candidate]]:

@@ -19,7 +19,7 @@ from training.engine import NotResumable, Row, TrainingError, UnfitConfiguration
 from training.overrides import configured
 from training.run_record import RunRecord
 
-COMMANDS = ("simulate", "sft", "grpo", "ppo", "logo", "eval", "export")
+COMMANDS = ("simulate", "sft", "grpo", "ppo", "logo", "eval", "export", "score")
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -126,6 +126,17 @@ def test_from_a_warm_start_to_a_policy(
     assert stamp.prompt == done.prompt and len(stamp.data) == 2
     assert any(score.measure.startswith("mem0_f1") for score in stamp.scores)
 
+    command("score", str(policy), "--scores", str(measured), ends=1)
+    assert f"was the manager, not {stamp.label}" in capfd.readouterr().err
+    remeasured = tmp_path / "remeasured"
+    command("eval", *exam, "--untrained", server, "--manager", str(policy), "--out", str(remeasured))
+    command("score", str(policy), "--scores", str(remeasured), "--limit", "A toy.")
+    rescored = read_policy(policy)
+    assert rescored.label == stamp.label and rescored.limits == ("A toy.",)
+    assert {"mem0_f1", "evidence recall in the prompt"} <= {one.measure.partition(",")[0] for one in rescored.scores}
+    assert "A toy." in (policy / "README.md").read_text()
+    stamp = rescored
+
     further, again = tmp_path / "further", tmp_path / "again"
     command("sft", *role, "--start", str(policy), "--out", str(further))
     assert run_record.read(further).policy == stamp

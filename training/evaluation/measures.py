@@ -40,6 +40,7 @@ class GroupScores(Value):
     """By metric, from 0 to 1."""
     recall: dict[str, float | None]
     """Mean share of the evidence, over the questions that have any."""
+    recall_intervals: dict[str, Estimate]
     losses: dict[Loss, int]
     judged: dict[str, Judged]
     """By the judge's prompt."""
@@ -196,6 +197,7 @@ def _group(results: Sequence[Result], verdicts: Mapping[str, Verdicts], config: 
         )
         for metric in METRICS
     }
+    recalls = {name: _recall_interval(results, name, config) for name in results[0].recall}
     losses = Counter(result.loss for result in results)
     intervals = {prompt: _judged_interval(results, marks, config) for prompt, marks in verdicts.items()}
     return GroupScores(
@@ -205,6 +207,7 @@ def _group(results: Sequence[Result], verdicts: Mapping[str, Verdicts], config: 
         abstained=sum(result.outcome is Outcome.ABSTAINED for result in results),
         scores={metric: score for metric, score in scores.items() if score},
         recall={name: _mean(result.recall[name] for result in results) for name in results[0].recall},
+        recall_intervals={name: interval for name, interval in recalls.items() if interval},
         losses={loss: losses[loss] for loss in Loss},
         judged={
             prompt: judging.summary({result.id: marks[result.id] for result in results})
@@ -215,9 +218,17 @@ def _group(results: Sequence[Result], verdicts: Mapping[str, Verdicts], config: 
 
 
 def _judged_interval(results: Sequence[Result], marks: Verdicts, config: EvalConfig) -> Estimate | None:
-    means = [_mean(marks[result.id]) for result in results]
-    known = [(result, mean) for result, mean in zip(results, means, strict=True) if mean is not None]
-    by_conversation = _by_conversation([result for result, _ in known], [mean for _, mean in known])
+    return _of_known(results, [_mean(marks[result.id]) for result in results], config)
+
+
+def _recall_interval(results: Sequence[Result], name: str, config: EvalConfig) -> Estimate | None:
+    return _of_known(results, [result.recall[name] for result in results], config)
+
+
+def _of_known(results: Sequence[Result], values: Sequence[float | None], config: EvalConfig) -> Estimate | None:
+    """Over the questions that have a value."""
+    known = [(result, one) for result, one in zip(results, values, strict=True) if one is not None]
+    by_conversation = _by_conversation([result for result, _ in known], [one for _, one in known])
     return estimate(by_conversation, config.resamples, config.seed)
 
 

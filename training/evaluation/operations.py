@@ -55,6 +55,11 @@ class OperationScores(Value):
     turns: int
     facts: int
 
+    @property
+    def accuracy_interval(self) -> scoring.Interval:
+        """At 95%, as if facts were told independently of each other."""
+        return scoring.wilson_interval(sum(kind.hits for kind in self.kinds.values()), self.facts)
+
 
 @dataclass
 class Tally:

@@ -148,7 +148,9 @@ def _conventions(results: Results) -> str:
 def _recall(results: Results) -> str:
     groups = [group for system in results.systems.values() if (group := system.groups.get(ALL))]
     names = list(groups[0].recall) if groups else []
-    return _by_system(results, names, lambda group: [_percent(group.recall[name]) for name in names])
+    return _by_system(
+        results, names, lambda group: [_with_interval(group.recall_intervals.get(name)) for name in names]
+    )
 
 
 def _losses(results: Results) -> str:
@@ -207,9 +209,9 @@ def _operations(results: Results) -> str:
     if not results.operations:
         return ""
     kinds = [kind.value for kind in OperationKind]
-    head = ["manager", "facts", "right operation", *(f"{kind} precision / recall" for kind in kinds)]
+    head = ["manager", "facts", "right operation [95%, Wilson]", *(f"{kind} precision / recall" for kind in kinds)]
     rows = [
-        [name, scores.facts, _percent(scores.accuracy)]
+        [name, scores.facts, _right_share(scores)]
         + [f"{_percent(scores.kinds[k].precision)} / {_percent(scores.kinds[k].recall)}" for k in kinds]
         + [_percent(scores.update_f1), scores.refused]
         for name, scores in results.operations.items()
@@ -218,6 +220,11 @@ def _operations(results: Results) -> str:
     parts += [f"{name}, facts by the right kind (rows) and the one asked for:\n\n{_confusion(scores)}"
               for name, scores in results.operations.items()]  # fmt: skip
     return "\n\n".join(parts)
+
+
+def _right_share(scores: OperationScores) -> str:
+    interval = scores.accuracy_interval
+    return f"{_percent(scores.accuracy)} [{_percent(interval.low)}, {_percent(interval.high)}]"
 
 
 def _confusion(scores: OperationScores) -> str:
