@@ -43,6 +43,9 @@ TERMS = {
 TOO_LONG = "the prompt is too long"
 ADDING_COMPARED = 0.1
 """`Source.adding` where the manager learns from rewards."""
+UNANSWERABLE_COMPARED = 1.0
+"""`Source.unanswerable` where the Answer Agent learns from rewards: a guess costs nothing elsewhere, so that abstaining
+is forgotten within a dozen rounds."""
 _POLL_SECONDS = 1.0
 
 
@@ -219,7 +222,9 @@ def _task(run: Run, lesson: _Lesson, shown: Shown) -> tuple[Built, Task]:
 
 def _source(run: Run) -> Source:
     """ADD is to be learned where a reply is imitated; where replies are compared, all say it and none is better."""
-    return run.source if run.method == "sft" else run.source.model_copy(update={"adding": ADDING_COMPARED})
+    if run.method == "sft":
+        return run.source
+    return run.source.model_copy(update={"adding": ADDING_COMPARED, "unanswerable": UNANSWERABLE_COMPARED})
 
 
 async def _not_scored(reply: str, row: Row) -> rewards.Reward:

@@ -56,6 +56,8 @@ class Source(Value):
     """Of the simulator."""
     adding: float = tasks.ADDING
     """The share that is kept of the simulator's turns on which the manager is right to do nothing but ADD."""
+    unanswerable: float = tasks.UNANSWERABLE
+    """The share that is kept of the simulator's questions about what was never told."""
     file: Path | None = None
     """Of LoCoMo, of traces, or of conversations that the simulator wrote."""
 
@@ -179,7 +181,9 @@ def _rows_of(
         case Role.MANAGER:
             return tasks.manager_rows(conversations, agents.embedder, agents.rules, source.seed, source.adding)
         case Role.ANSWERER:
-            return tasks.answerer_rows(conversations, agents.embedder, agents.rules, source.seed)
+            return tasks.answerer_rows(
+                conversations, agents.embedder, agents.rules, source.seed, unanswerable=source.unanswerable
+            )
         case Role.EXTRACTOR:
             return tasks.extractor_rows(conversations, agents.embedder, agents.rules, source.seed)
 

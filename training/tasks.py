@@ -40,6 +40,8 @@ from training.simulator.values import SimulatedConversation, SimulatedTurn
 EPISODE = "episode"
 ADDING = 0.4
 """The share that is kept of the turns on which the manager is right to do nothing but ADD."""
+UNANSWERABLE = 0.25
+"""The share that is kept of the questions about what was never told."""
 
 
 @dataclass(frozen=True)

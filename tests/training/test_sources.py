@@ -19,7 +19,7 @@ from training.engine import UnfitConfiguration
 from training.episode import Rules
 from training.evaluation.journal import NoReply, RecordingCompleter
 from training.rewards import PRESETS, Term
-from training.runs import ADDING_COMPARED, reward_of
+from training.runs import ADDING_COMPARED, UNANSWERABLE_COMPARED, reward_of
 from training.sources import Agents, Source
 from training.tasks import EPISODE
 
@@ -130,3 +130,12 @@ def test_where_replies_are_compared_few_turns_only_add(tmp_path: Path) -> None:
         return sum(all(operation.kind is OperationKind.ADD for operation in one) for one in right)
 
     assert 0 < of_adds_alone(ADDING_COMPARED) < 0.5 * of_adds_alone(tasks.ADDING)
+
+
+def test_where_replies_are_compared_all_that_was_never_told_is_asked(tmp_path: Path) -> None:
+    def never_told(unanswerable: float) -> int:
+        source = Source(kind="simulator", seed=4, conversations=3, unanswerable=unanswerable)
+        built = sources.build(Role.ANSWERER, source, agents(tmp_path, ScriptedCompleter()), lambda *at: None)
+        return sum(row.columns[EPISODE].question.is_unanswerable for row in built.rows)
+
+    assert never_told(UNANSWERABLE_COMPARED) > 2 * never_told(tasks.UNANSWERABLE) > 0
