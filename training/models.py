@@ -35,10 +35,14 @@ def tokenizer(config: Model) -> Any:
 
 def policy(config: Model) -> Any:
     """The model that is trained; a new adapter is not on it yet."""
-    model = AutoModelForCausalLM.from_pretrained(folder_or_name(config), **_loading(config))
+    base = folder_or_name(config)
+    model = AutoModelForCausalLM.from_pretrained(base, **_loading(config))
     if config.start_adapter is None:
         return model
-    return peft.PeftModel.from_pretrained(model, str(config.start_adapter), is_trainable=True)
+    adapted = peft.PeftModel.from_pretrained(model, str(config.start_adapter), is_trainable=True)
+    # An exported adapter names its base without the folder; what is saved must lead to it.
+    adapted.active_peft_config.base_model_name_or_path = base
+    return adapted
 
 
 def new_adapter(config: Model, model: Any) -> peft.LoraConfig | None:

@@ -142,7 +142,9 @@ def test_from_a_warm_start_to_a_policy(
     assert run_record.read(further).policy == stamp
     command("export", str(further), "--name", "toy-2", "--out", str(again), "--licence", "Apache-2.0")
     later = read_policy(again)
-    assert (later.method, later.steps, later.data) == ("sft, then grpo, then sft", 6, (*stamp.data, stamp.data[0]))
+    assert later.base == stamp.base and later.base.sha256
+    assert (later.method, later.steps) == ("sft, then grpo, then sft", 6)
+    assert later.data == stamp.data, "the same rows again are told once"
 
 
 def test_trajectories_are_learned_from_too(settings: str, tmp_path: Path, answering_server: ScriptedServer) -> None:
