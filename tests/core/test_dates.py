@@ -350,6 +350,6 @@ def test_a_text_without_a_word_of_time_stays_as_it_is(text: str, said_at: dateti
 )  # fmt: skip
 def test_long_texts_take_linear_time(piece: str) -> None:
     text = piece * (100_000 // len(piece))
-    began = time.perf_counter()
+    began = time.process_time()
     make_dates_absolute(text, MONDAY)
-    assert time.perf_counter() - began < 10, "a quadratic search takes minutes"
+    assert time.process_time() - began < 10, "a quadratic search takes minutes of the processor"
