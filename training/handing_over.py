@@ -16,13 +16,15 @@ from app.core.values import Role
 from training.engine import TrainingError, UnfitConfiguration
 from training.evaluation.bootstrap import Estimate
 from training.evaluation.config import Kind, System
-from training.evaluation.measures import ALL, GroupScores, Results
+from training.evaluation.measures import ALL, Results, SystemScores
 from training.evaluation.operations import OperationScores
 from training.export import Provenance
 from training.measuring import UNTRAINED
 from training.run_record import RunRecord
 
 NON_COMMERCIAL = "CC BY-NC 4.0"
+ON_CARDS = ("mem0_f1", "mem0_bleu1", "exact_match", "date_normalised_f1")
+FOUND = ("in the bank", "in the prompt")
 _OPTIONS: dict[Role, type[ExtractorOptions] | type[ManagerOptions] | type[AnswererOptions]] = {
     Role.EXTRACTOR: ExtractorOptions,
     Role.MANAGER: ManagerOptions,
@@ -84,7 +86,7 @@ def scores(folder: Path, role: Role) -> list[Score]:
     after = System(kind=Kind.AGENTS, **team).name
     if missing := [name for name in (before, after) if name not in results.systems]:
         raise TrainingError(f"The evaluation in {folder} has no {', '.join(missing)}.")
-    old, new = (_estimates(results.systems[name].groups[ALL]) for name in (before, after))
+    old, new = (_estimates(results.systems[name]) for name in (before, after))
     trained = " and ".join(name for name in names if team[name] != UNTRAINED)
     found = [
         Score(
@@ -112,10 +114,12 @@ def scores_of_policy(folder: Path, stamp: PolicyStamp) -> list[Score]:
     return scores(folder, stamp.role)
 
 
-def _estimates(group: GroupScores) -> dict[str, Estimate]:
-    """By what stands on a card."""
-    recalls = {f"evidence recall {where}": one for where, one in group.recall_intervals.items()}
-    return group.scores | recalls
+def _estimates(system: SystemScores) -> dict[str, Estimate]:
+    """What stands on a card; the report has all conventions."""
+    group, abstained = system.groups[ALL], system.abstention.abstained
+    found = {metric: group.scores[metric] for metric in ON_CARDS}
+    found |= {f"evidence {where}": group.recall_intervals[where] for where in FOUND if where in group.recall_intervals}
+    return found | ({"abstained from questions without an answer": abstained} if abstained else {})
 
 
 def _right_operations(scores: OperationScores) -> Measured | None:

@@ -133,7 +133,7 @@ def test_from_a_warm_start_to_a_policy(
     command("score", str(policy), "--scores", str(remeasured), "--limit", "A toy.")
     rescored = read_policy(policy)
     assert rescored.label == stamp.label and rescored.limits == ("A toy.",)
-    assert {"mem0_f1", "evidence recall in the prompt"} <= {one.measure.partition(",")[0] for one in rescored.scores}
+    assert {"mem0_f1", "evidence in the prompt"} <= {one.measure.partition(",")[0] for one in rescored.scores}
     assert "A toy." in (policy / "README.md").read_text()
     stamp = rescored
 
