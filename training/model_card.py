@@ -60,7 +60,7 @@ def _data(data: Data) -> str:
 
 
 def _scores(scores: tuple[Score, ...]) -> str:
-    head = "On data that training never saw.\n\n| measure | data | before | after |\n|---|---|---|---|\n"
+    head = "On data that no weight was trained on.\n\n| measure | data | before | after |\n|---|---|---|---|\n"
     return head + "\n".join(
         f"| {_cell(one.measure)} | {_cell(one.data)} | {_value(one.before)} | {_value(one.after)} |" for one in scores
     )
