@@ -130,11 +130,13 @@ async def test_a_reader_that_stalls_or_leaves_is_cut_off(
         "root_path": "",
         "http_version": "1.1",
     }
-    app = create_app(hurried, lambda: opened(hurried, completer, embedder), with_worker=True)
+    async with api(settings, completer, embedder) as client:
+        await fill(client, 60)
+    # A worker looks for work at any moment, and would be counted as what the export still holds.
+    app = create_app(hurried, lambda: opened(hurried, completer, embedder), with_worker=False)
     async with LifespanManager(app) as manager:
         transport = httpx.ASGITransport(app=manager.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=60) as client:
-            await fill(client, 60)
             for _ in range(3):
                 reader = Reader(stalls=how == "stalls", leaves=how == "leaves")
                 async with asyncio.timeout(30):
