@@ -183,13 +183,16 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
     bank: Bank,
     as_of: AsOf = None,
+    best_guess: Annotated[
+        bool, typer.Option("--best-guess", help="Answer even where the memories do not clearly tell.")
+    ] = False,
     url: Url = LOCAL_URL,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a bank a question; shows the memories and turns that the answer stands on."""
     with Client(url, key) as client:
-        answer = client.answer(bank, question, as_of)
+        answer = client.answer(bank, question, as_of, best_guess=best_guess)
     if as_json:
         print_json(answer)
     else:

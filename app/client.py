@@ -111,8 +111,8 @@ class Client:
     def undo_ingestion(self, bank: str, ingestion_id: str) -> Json:
         return self._call("POST", f"{_path(bank)}/ingestions/{ingestion_id}/undo")
 
-    def answer(self, bank: str, question: str, as_of: str | None = None) -> Json:
-        body = _given({"question": question, "as_of": as_of})
+    def answer(self, bank: str, question: str, as_of: str | None = None, *, best_guess: bool = False) -> Json:
+        body = _given({"question": question, "as_of": as_of, "best_guess": best_guess})
         return self._call("POST", f"{_path(bank)}/answer", json=body)
 
     def banks(self) -> list[Json]:

@@ -238,6 +238,9 @@ def evaluate(
     answerer: Annotated[str | None, typer.Option(help="The trained Answer Agent.")] = None,
     judge: Annotated[str | None, typer.Option(help="Model that judges answers; none if unset.")] = None,
     rows: Annotated[TableRows, typer.Option(help="Which rows of the tables.")] = TableRows.ALL,
+    best_guess: Annotated[
+        bool, typer.Option("--best-guess", help="Add a row of the trained agents that may not abstain.")
+    ] = False,
     turns: Annotated[int | None, typer.Option(min=1, help="Only the first so many; to try it out.")] = None,
     questions: Annotated[int | None, typer.Option(min=1, help="Only so many; to try it out.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; what was asked is not asked again.")] = False,
@@ -258,6 +261,7 @@ def evaluate(
             untrained=Chosen.read(untrained),
             trained={role: Chosen.read(model) for role, model in given.items() if model},
             rows=rows.value,
+            best_guess=best_guess,
             judge=Chosen.read(judge) if judge else None,
             limits=Limits(turns=turns, questions=questions),
             resume=resume,

@@ -162,14 +162,15 @@ async def decided(episode: ManagerEpisode, reply: str, embedder: Embedder) -> De
 
 
 async def answer_episode(
-    bank: TrainingBank, question: Question, embedder: Embedder, options: AnswererOptions
+    bank: TrainingBank, question: Question, embedder: Embedder, options: AnswererOptions, *, best_guess: bool = False
 ) -> AnswerEpisode:
     """A question with up to 60 candidates, as the service finds them."""
     (query,) = await queries(embedder, [question.text])
     found = await retrieval.candidates(bank, query, options.candidates)
     wanted = [turn for candidate in found for turn in candidate.memory.sources]
     sources = await bank.turns(wanted) if options.attach_sources else []
-    prompt = answerer.render(question.text, found, {turn.id: turn for turn in sources}, options)
+    known_turns = {turn.id: turn for turn in sources}
+    prompt = answerer.render(question.text, found, known_turns, options, best_guess=best_guess)
     return AnswerEpisode(question, tuple(found), prompt)
 
 

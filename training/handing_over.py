@@ -87,6 +87,7 @@ def scores(folder: Path, role: Role) -> list[Score]:
     if missing := [name for name in (before, after) if name not in results.systems]:
         raise TrainingError(f"The evaluation in {folder} has no {', '.join(missing)}.")
     old, new = (_estimates(results.systems[name]) for name in (before, after))
+    guessing = System(kind=Kind.AGENTS, **team, best_guess=True).name
     trained = " and ".join(name for name in names if team[name] != UNTRAINED)
     found = [
         Score(
@@ -97,6 +98,17 @@ def scores(folder: Path, role: Role) -> list[Score]:
         )
         for measure in new
     ]
+    if role is Role.ANSWERER and guessing in results.systems:
+        found += [
+            Score(
+                measure=f"{metric}, with the trained {trained}, asked for a best guess",
+                data=results.note,
+                before=_measured(old[metric]),
+                after=_measured(estimate),
+            )
+            for metric, estimate in _estimates(results.systems[guessing]).items()
+            if metric in ON_CARDS
+        ]
     if role is Role.MANAGER and {UNTRAINED, role.value} <= set(results.operations):
         first, last = (_right_operations(results.operations[name]) for name in (UNTRAINED, role.value))
         if last:

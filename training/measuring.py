@@ -40,6 +40,8 @@ class Measurement:
     untrained: Chosen
     trained: Mapping[Role, Chosen] = field(default_factory=dict)
     rows: Rows = "all"
+    best_guess: bool = False
+    """Also ask the trained team where it may not abstain."""
     judge: Chosen | None = None
     limits: Limits = field(default_factory=Limits)
     resume: bool = False
@@ -88,4 +90,6 @@ def systems(wanted: Measurement) -> tuple[System, ...]:
             chosen = [one for one in found if one.kind is Kind.AGENTS]
         case "teams":
             chosen = [System(kind=Kind.AGENTS, **dict(team)) for team in dict.fromkeys((untrained, trained))]
-    return tuple(chosen)
+    # The last row is what the others are compared with.
+    guess = [System(kind=Kind.AGENTS, **dict(trained), best_guess=True)] if wanted.best_guess else []
+    return (*guess, *chosen)

@@ -39,20 +39,24 @@ async def answer_question(
     request: Request,
     response: Response,
 ) -> Answered | EventStream:
-    """Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it cannot tell.
+    """Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it cannot tell,
+    unless a best guess is asked for.
 
     With `Accept: text/event-stream` it is told as it is made: `candidates`, `distilled`, a `token` for each piece of
     the text, and `done`, whose data is what is answered otherwise. After `reset`, memories and text come anew. Where
     something fails after the first event, the last is `error`, with a problem.
     """
 
+    async def ask(told: Telling | None = None) -> Answered:
+        return await answer.ask(service, key, body.question, once, caller, body.as_of, told, best_guess=body.best_guess)
+
     async def tell_all(told: Tell) -> DoneEvent:
         telling = Telling(lambda news: told.put_nowait(_event_of(news)))
-        return DoneEvent(data=await answer.ask(service, key, body.question, once, caller, body.as_of, telling))
+        return DoneEvent(data=await ask(telling))
 
     if wants_events(request):
         return await EventStream(request, tell_all).begun(lambda: replayed(once))
-    answered = await answer.ask(service, key, body.question, once, caller, body.as_of)
+    answered = await ask()
     note_replay(response, once)
     return answered
 

@@ -197,6 +197,8 @@ class Question(Body):
     question: Line = Field(max_length=MAX_QUESTION_CHARACTERS, examples=["Which pets does Alice have?"])
     as_of: SaidAt | None = None
     """Answer from the bank as it was at this date and time, with its offset; it must not lie in the future."""
+    best_guess: bool = False
+    """Answer with what is most likely where the memories do not clearly tell, and abstain only where there are none."""
 
 
 class TurnList(Value):

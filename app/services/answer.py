@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
@@ -91,6 +91,8 @@ class Answered(Value):
     created_at: datetime
     as_of: datetime | None = None
     """The moment as of which the bank was asked; null: as it stood."""
+    best_guess: bool = False
+    """Whether it was asked for what is most likely, where it would have abstained."""
 
 
 class Told(AnswerListener, Protocol):
@@ -113,9 +115,11 @@ async def ask(
     caller: Caller | None = None,
     as_of: datetime | None = None,
     told: Told | None = None,
+    *,
+    best_guess: bool = False,
 ) -> Answered:
     """Answer a question, within the caller's day if given; from the bank as it was at a moment, if given; `told` hears
-    of it before.
+    of it before. For a best guess it abstains only where the bank has nothing to show.
 
     Raises a `ModelError`, `QuotaExceeded`, `InvalidInput` for a moment that is still to come, or `Overloaded` where too
     many questions are being answered.
@@ -129,7 +133,7 @@ async def ask(
         raise errors.Overloaded("The service answers as many questions as it can; ask again later.")
     else:
         async with service.answering, limits.counted_question(service.sessions, caller, once):
-            answered = await _ask(service, key, question, once, as_of, told)
+            answered = await _ask(service, key, _Asked(question, as_of, best_guess), once, told)
     if told is not None:
         told.settle(answered)
     return answered
@@ -146,23 +150,28 @@ async def read(sessions: Sessions, key: BankKey, answer_id: UUID) -> Answered:
     return Answered.model_validate(body)
 
 
-async def _ask(
-    service: Service, key: BankKey, question: str, once: Once, as_of: datetime | None, told: Told | None
-) -> Answered:
+class _Asked(NamedTuple):
+    question: str
+    as_of: datetime | None
+    best_guess: bool
+
+
+async def _ask(service: Service, key: BankKey, asked: _Asked, once: Once, told: Told | None) -> Answered:
     started = time.perf_counter()
-    asked = await embed_queries(service.embedder, [question], use_lexical=service.settings.retrieval.lexical)
+    queries_ = await embed_queries(service.embedder, [asked.question], use_lexical=service.settings.retrieval.lexical)
     embedded = time.perf_counter()
-    bank = service.bank(key, as_of)
-    candidates = await retrieval.candidates(bank, asked[0], service.settings.answerer.candidates)
+    bank = service.bank(key, asked.as_of)
+    candidates = await retrieval.candidates(bank, queries_[0], service.settings.answerer.candidates)
     turns = await bank.turns([i for candidate in candidates for i in candidate.memory.sources])
     recalled = time.perf_counter()
     if told is not None:
         told.found(candidates, turns)
-    answer, trace = await _complete(service, question, candidates, turns, told)
+    answer, trace = await _complete(service, asked, candidates, turns, told)
     ended = time.perf_counter()
-    answered = _answered(question, answer, trace, candidates, turns).model_copy(
+    answered = _answered(asked.question, answer, trace, candidates, turns).model_copy(
         update={
-            "as_of": as_of,
+            "as_of": asked.as_of,
+            "best_guess": asked.best_guess,
             "timings": Timings(
                 embedding=embedded - started,
                 recall=recalled - embedded,
@@ -176,7 +185,7 @@ async def _ask(
 
 async def _complete(
     service: Service,
-    question: str,
+    asked: _Asked,
     candidates: Sequence[Candidate],
     turns: Sequence[Turn],
     told: AnswerListener | None,
@@ -187,7 +196,9 @@ async def _complete(
     options = service.settings.answerer
     sources = {turn.id: turn for turn in turns} if options.attach_sources else {}
     completer = service.completers[Role.ANSWERER]
-    answer, trace = await run.answer(question, candidates, sources, completer, options, told)
+    answer, trace = await run.answer(
+        asked.question, candidates, sources, completer, options, told, best_guess=asked.best_guess
+    )
     if answer.outcome is Outcome.MALFORMED:
         raise errors.BrokenReply("The answerer's reply does not follow its schema.")
     return answer, trace

@@ -19,7 +19,7 @@ from app.db import tables
 from app.db.engine import Sessions
 from app.services import following
 from app.settings import Settings
-from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter, every_sentence
+from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter, abstains_where_it_may, every_sentence
 from tests.fixtures.everything import everything
 from tests.fixtures.hearing import Event, HeldCompleter, all_events, streaming
 from tests.fixtures.live import live
@@ -98,6 +98,14 @@ async def test_a_streamed_answer_is_the_plain_one_told_in_order(
     shown = [{k: v for k, v in one.items() if k != "distilled"} for one in done["candidates"]]
     assert events[0].data["candidates"] == shown
     assert (await http.get(f"{AT}/answers/{done['id']}")).json() == done
+
+
+async def test_a_best_guess_is_streamed_too(http: httpx.AsyncClient, completer: HeldCompleter) -> None:
+    completer.go_on.set()
+    completer.replies["answerer"] = abstains_where_it_may
+    for best_guess, text in ((False, ""), (True, "Alice")):
+        events = await all_events(http, "POST", ANSWER, json=ASK | {"best_guess": best_guess})
+        assert (text_of(events), events[-1].data["best_guess"]) == (text, best_guess)
 
 
 async def test_tokens_come_before_the_model_has_ended_and_in_ascii(

@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -170,19 +170,26 @@ def _timed(clock: Clock) -> Iterator[None]:
     utils: Any = trl.trainer.utils
     patched: list[tuple[Any, str, Any]] = [(utils, "_use_triton", utils._use_triton)]
 
-    def wrap(owner: Any, method: str, part: str | None) -> None:
+    def replace(owner: Any, method: str, replacement: Callable[..., Any]) -> None:
+        patched.append((owner, method, getattr(owner, method)))
+        setattr(owner, method, replacement)
+
+    def wrap(owner: Any, method: str, part: str) -> None:
         original = getattr(owner, method)
-        patched.append((owner, method, original))
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            if part is None:
-                made = original(*arguments, **named)
-                clock.end_round()
-                return made
             with clock.part(part):
                 return original(*arguments, **named)
 
-        setattr(owner, method, timed)
+        replace(owner, method, timed)
+
+    def log(trainer: Any, logs: dict[str, float], *arguments: Any) -> None:
+        original_log(trainer, logs, *arguments)
+        # The trainer also logs once when it has ended.
+        if "loss" in logs:
+            clock.end_round()
+
+    original_log = GRPOTrainer.log
 
     from training.trl_rollouts import RolloutTrainer
 
@@ -192,7 +199,7 @@ def _timed(clock: Clock) -> Iterator[None]:
     wrap(RolloutTrainer, "_calculate_rewards", "scoring")
     wrap(GRPOTrainer, "_compute_loss", "forward")
     wrap(torch.Tensor, "backward", "backward")
-    wrap(GRPOTrainer, "log", None)
+    replace(GRPOTrainer, "log", log)
     try:
         yield
     finally:

@@ -162,5 +162,7 @@ def test_as_of_reads_the_bank_as_it_was(console: Run, url: str) -> None:
     before = ("--as-of", "2001-01-01T00:00:00Z", "--bank", "alice", "--json")
     assert console("memories", "list", *before).json() == []
     assert console("ask", "Which dog?", *before).json()["abstained"] is True
+    guess = console("ask", "Which dog?", "--bank", "alice", "--best-guess", "--json").json()
+    assert guess["best_guess"] and not guess["abstained"]
     bad = console("memories", "list", "--bank", "alice", "--as-of", "yesterday")
     assert bad.returncode == 1 and "query.as_of" in bad.stderr and "Traceback" not in bad.stderr

@@ -314,6 +314,24 @@ def test_candidates_are_numbered_with_day_and_speaker_and_their_words_once() -> 
     assert str(first.memory.id) not in prompt.model_dump_json()
 
 
+def test_a_best_guess_is_asked_for_by_the_replys_schema_alone() -> None:
+    candidates = make_candidates(BUDDY, "Alice laughed.")
+    plain, guess = [
+        answerer.render("Which dog?", candidates, {}, AnswererOptions(), best_guess=best_guess)
+        for best_guess in (False, True)
+    ]
+    assert guess.messages == plain.messages
+    assert guess.version == f"{plain.version}-best-guess"
+    for reply, fits in (
+        ({"memories": [1], "answer": "Buddy"}, (True, True)),
+        ({"memories": [], "answer": "Buddy"}, (True, False)),
+        ({"memories": [1], "answer": None}, (True, False)),
+        ({"memories": [1], "answer": " "}, (False, False)),
+        ({"memories": [3], "answer": "Buddy"}, (False, False)),
+    ):
+        assert (_fits(plain, reply), _fits(guess, reply)) == fits, reply
+
+
 def test_without_candidates_the_agent_is_told_so() -> None:
     assert "none" in question_of(_answering()).splitlines()
 

@@ -60,5 +60,8 @@ async def test_operations_on_an_empty_bank_can_be_decided(engine: Engine) -> Non
 async def test_questions_can_be_answered(engine: Engine) -> None:
     options = answerer.AnswererOptions(max_distilled=2, max_answer_characters=20)
     candidates = [Candidate(memory=memory, score=1.0) for memory in MEMORIES]
-    reply = await reply_to(engine, answerer.render("Where does Zoë live?", candidates, {TURN.id: TURN}, options))
+    asked = ("Where does Zoë live?", candidates, {TURN.id: TURN}, options)
+    reply = await reply_to(engine, answerer.render(*asked))
     assert answerer.parse(reply, len(MEMORIES)).outcome in (Outcome.ANSWERED, Outcome.ABSTAINED)
+    guess = answerer.parse(await reply_to(engine, answerer.render(*asked, best_guess=True)), len(MEMORIES))
+    assert guess.outcome is Outcome.ANSWERED and guess.distilled

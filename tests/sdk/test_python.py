@@ -35,6 +35,7 @@ def test_what_is_said_is_remembered_and_answered(memory: MemoryR1) -> None:
     answered = alice.answer("Which dog?")
     assert answered.answer == "Alice adopted a dog named Buddy."
     assert [used.id for used in answered.memories] == [one.id for one in alice.memories()]
+    assert not answered.best_guess and alice.answer("Which dog?", best_guess=True).best_guess
     assert [bank.name for bank in memory.banks()] == ["alice"]
 
 
@@ -45,6 +46,7 @@ async def test_the_other_client_does_the_same(async_memory: AsyncMemoryR1) -> No
     (remembered,) = [one async for one in alice.memories()]
     assert remembered.said_at == said_at
     assert (await alice.answer("Which dog?")).answer == "Alice adopted a dog named Buddy."
+    assert (await alice.answer("Which dog?", best_guess=True)).best_guess
     assert [bank.name async for bank in async_memory.banks()] == ["alice"]
     forgotten = await alice.forget(remembered.id)
     assert [one async for one in alice.memories()] == []

@@ -13,7 +13,7 @@ from app.db.queries import BankKey
 from app.services import answer, erasure
 from app.services.callers import Caller
 from app.services.service import Service
-from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
+from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter, abstains_where_it_may
 from tests.fixtures.ingesting import (
     FailingCompleter,
     RawCompleter,
@@ -69,13 +69,27 @@ async def test_a_bank_that_is_deleted_while_it_is_asked_is_not_there(remade: Rem
         await answer.ask(service, key, "What is item number 1?")
 
 
-async def test_an_empty_bank_abstains_without_asking_a_model(remade: Remake, tenant: UUID) -> None:
+@pytest.mark.parametrize("best_guess", [False, True])
+async def test_an_empty_bank_abstains_without_asking_a_model(remade: Remake, tenant: UUID, best_guess: bool) -> None:
     completer = ScriptedCompleter()
     service = remade(completer)
     key, _ = await post(service, tenant, "one", numbered(1))
-    answered = await answer.ask(service, key, "Who?")
+    answered = await answer.ask(service, key, "Who?", best_guess=best_guess)
     assert (answered.abstained, answered.answer, answered.policy) == (True, None, None)
+    assert answered.best_guess == best_guess
     assert completer.prompts == []
+
+
+async def test_a_best_guess_is_told_apart_from_what_the_bank_tells(remade: Remake, tenant: UUID) -> None:
+    key = await filled(remade(ScriptedCompleter()), tenant)
+    service = remade(ScriptedCompleter(answerer=abstains_where_it_may))
+    plain = await answer.ask(service, key, "Who sold item number 1?")
+    assert (plain.abstained, plain.answer, plain.best_guess) == (True, None, False)
+    guess = await answer.ask(service, key, "Who sold item number 1?", best_guess=True)
+    assert (guess.abstained, guess.answer, guess.best_guess) == (False, "Alice", True)
+    assert len(guess.memories) == 1
+    assert await answer.read(service.sessions, key, guess.id) == guess
+    assert guess.prompt_version == f"{plain.prompt_version}-best-guess"
 
 
 @pytest.mark.parametrize(

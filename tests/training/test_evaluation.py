@@ -18,7 +18,14 @@ from app.core.agents.answerer import AnswererOptions
 from app.core.errors import ModelRefused, ModelUnreachable
 from app.core.ports import Completer
 from app.core.values import Completion, Prompt
-from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter, decisions, every_sentence, question_of
+from tests.fixtures.doubles import (
+    HashEmbedder,
+    ScriptedCompleter,
+    abstains_where_it_may,
+    decisions,
+    every_sentence,
+    question_of,
+)
 from training.data.locomo import Part
 from training.engine import NotResumable, UnfitConfiguration
 from training.episode import Rules
@@ -119,6 +126,21 @@ def a_config(data: LocomoData | SimulatorData, **fields: Any) -> EvalConfig:
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def test_who_is_asked_for_a_best_guess_does_not_abstain(tmp_path: Path) -> None:
+    data = LocomoData(file=a_locomo_file(tmp_path), conversations=("conv-1",))
+    agents = System(kind=Kind.AGENTS, extractor="base", manager="base", answerer="base")
+    bm25 = System(kind=Kind.BM25, answerer="base")
+    both = [one.model_copy(update={"best_guess": guess}) for one in (bm25, agents) for guess in (False, True)]
+    completer = ScriptedCompleter(answerer=abstains_where_it_may)
+    found = await evaluate(a_config(data, systems=tuple(both)), tmp_path / "out", {"base": completer}, HashEmbedder())
+    for system in both:
+        abstained = found.systems[system.name].abstention.abstained
+        assert abstained is not None and abstained.mean == (0.0 if system.best_guess else 1.0)
+        written = lines(tmp_path / "out" / "questions" / f"{system.name}.jsonl")
+        assert {one["answer"] for one in written} == {"Alice" if system.best_guess else None}
+        assert all(one["prompt_version"].endswith("-best-guess") == system.best_guess for one in written)
 
 
 async def test_each_question_is_lost_where_it_was_lost(tmp_path: Path) -> None:

@@ -280,6 +280,19 @@ def test_a_part_of_the_rows_may_be_measured(wanted: Rows, number: int, first: st
     assert first in names and ("agents.extractor+untrained+answerer" in names) == (wanted != "baselines")
 
 
+def test_the_trained_team_may_be_asked_for_its_best_guess_too() -> None:
+    trained = {role: Chosen.read("base") for role in Role}
+    config = load(Path(training.__file__).parent / "configs" / "small_cpu.toml")
+    asked = Measurement(
+        config, SimulatorData(), Path("nowhere"), Chosen.read("base"), trained, rows="teams", best_guess=True
+    )
+    assert [system.name for system in systems(asked)] == [
+        "agents.extractor+manager+answerer.best-guess",
+        "agents.untrained+untrained+untrained",
+        "agents.extractor+manager+answerer",
+    ]
+
+
 def test_a_budget_of_its_own_shows_in_a_systems_name() -> None:
     system = System(kind=Kind.FULL_CONTEXT, answerer="a", prompt_characters=200_000)
     assert system.name == "full_context.a.200000-characters"

@@ -93,6 +93,8 @@ class System(Section):
     distil: bool = True
     """False: the model answers at once, from all candidates. The messages stay the same; the reply's schema has no
     list of chosen memories any more."""
+    best_guess: bool = False
+    """The reply may not abstain, as where a caller of the service asks for a best guess; the messages stay the same."""
     prompt_characters: int | None = Field(None, ge=1000, le=400_000)
     """In place of the budget in `rules.answerer`."""
 
@@ -100,8 +102,9 @@ class System(Section):
     def name(self) -> str:
         roles = (self.extractor, self.manager, self.answerer) if self.kind is Kind.AGENTS else (self.answerer,)
         distilled = "" if self.distil else ".no-distillation"
+        guess = ".best-guess" if self.best_guess else ""
         budget = f".{self.prompt_characters}-characters" if self.prompt_characters else ""
-        return f"{self.kind.value}.{'+'.join(map(str, roles))}{distilled}{budget}"
+        return f"{self.kind.value}.{'+'.join(map(str, roles))}{distilled}{guess}{budget}"
 
     @model_validator(mode="after")
     def _roles_fit(self) -> Self:

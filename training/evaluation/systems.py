@@ -81,17 +81,23 @@ class Workshop:
 
     async def sit(self, system: System) -> Sitting:
         """The prompts of all questions, those without an answer last. Raises a `ModelError` where embedding fails."""
-        key = (system.kind, system.extractor, system.manager, system.prompt_characters)
+        key = (system.kind, system.extractor, system.manager, system.best_guess, system.prompt_characters)
         if key not in self._sittings:
             asked = (*self.conversation.questions, *self.conversation.adversarial)
             options = options_of(system, self.config)
             if system.kind in (Kind.AGENTS, Kind.ORACLE_BANK):
                 way, bank = await self._bank(system)
-                found = [await answer_episode(bank, question, self.embedder, options) for question in asked]
+                found = [
+                    await answer_episode(bank, question, self.embedder, options, best_guess=system.best_guess)
+                    for question in asked
+                ]
             else:
                 way = Way() if system.kind is Kind.NO_MEMORY else Way.of(turn.id for turn in self.conversation.turns)
                 candidates = await self._turns(system.kind, asked, options)
-                found = [_episode(*pair, options) for pair in zip(asked, candidates, strict=True)]
+                found = [
+                    _episode(*pair, options, best_guess=system.best_guess)
+                    for pair in zip(asked, candidates, strict=True)
+                ]
             self._sittings[key] = Sitting(way, tuple(found))
         return self._sittings[key]
 
@@ -202,8 +208,11 @@ async def at_once(work: Iterable[Callable[[], Awaitable[T]]], concurrency: int) 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _episode(question: Question, candidates: list[Candidate], options: AnswererOptions) -> AnswerEpisode:
-    return AnswerEpisode(question, tuple(candidates), answerer.render(question.text, candidates, {}, options))
+def _episode(
+    question: Question, candidates: list[Candidate], options: AnswererOptions, *, best_guess: bool
+) -> AnswerEpisode:
+    prompt = answerer.render(question.text, candidates, {}, options, best_guess=best_guess)
+    return AnswerEpisode(question, tuple(candidates), prompt)
 
 
 def _sources(changes: Changes) -> set[UUID]:

@@ -22,6 +22,9 @@ MAX_SOURCE_CHARACTERS = 400
 MAX_HEARD_CHARACTERS = 8 * MAX_ANSWER_CHARACTERS
 """Characters of a reply that are read while it is made; JSON may take six for one."""
 
+BEST_GUESS = "-best-guess"
+"""What the version of a prompt ends in whose reply may not abstain."""
+
 
 class AnswererOptions(BaseModel):
     """How the Answer Agent is asked."""
@@ -56,9 +59,17 @@ class _Reply(BaseModel):
 
 
 def render(
-    question: str, candidates: Sequence[Candidate], sources: Mapping[UUID, Turn], options: AnswererOptions
+    question: str,
+    candidates: Sequence[Candidate],
+    sources: Mapping[UUID, Turn],
+    options: AnswererOptions,
+    *,
+    best_guess: bool = False,
 ) -> Prompt:
-    """The prompt for one question; `sources` are the candidates' turns by id (empty: none are attached)."""
+    """The prompt for one question; `sources` are the candidates' turns by id (empty: none are attached).
+
+    For a best guess the messages are the same, and the reply's schema has no way to abstain.
+    """
     constant = rendering.constant_messages("answerer")
     heads = _heads(candidates, options)
     lines = _with_sources(heads, candidates, sources, options)
@@ -67,8 +78,8 @@ def render(
         role=Role.ANSWERER,
         messages=(*constant, Message(role="user", content=content)),
         constant=len(constant),
-        reply_schema=_schema(max(1, len(heads)), options),
-        version=rendering.prompt_version("answerer", options.model_dump_json()),
+        reply_schema=_schema(max(1, len(heads)), options, best_guess),
+        version=rendering.prompt_version("answerer", options.model_dump_json()) + (BEST_GUESS if best_guess else ""),
     )
 
 
@@ -169,9 +180,13 @@ def _with_sources(
     return lines
 
 
-def _schema(candidates: int, options: AnswererOptions) -> dict[str, Any]:
+def _schema(candidates: int, options: AnswererOptions, best_guess: bool) -> dict[str, Any]:
     ordinal = {"type": "integer", "enum": list(range(1, candidates + 1))}
-    answer = {"anyOf": [rendering.text_schema(options.max_answer_characters), {"type": "null"}]}
+    text = rendering.text_schema(options.max_answer_characters)
+    most, least = min(candidates, options.max_distilled), int(best_guess)
     return rendering.object_schema(
-        {"memories": rendering.list_schema(ordinal, min(candidates, options.max_distilled)), "answer": answer}
+        {
+            "memories": rendering.list_schema(ordinal, most, least),
+            "answer": text if best_guess else {"anyOf": [text, {"type": "null"}]},
+        }
     )

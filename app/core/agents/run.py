@@ -41,11 +41,13 @@ async def answer(
     completer: Completer,
     options: AnswererOptions,
     listener: AnswerListener | None = None,
+    *,
+    best_guess: bool = False,
 ) -> tuple[Answer, Trace]:
     """The answer to a question from its candidates, heard while it is made where a listener is given and the completer
     streams. Raises a `ModelError`.
     """
-    prompt = answerer.render(question, candidates, sources, options)
+    prompt = answerer.render(question, candidates, sources, options, best_guess=best_guess)
     if listener is not None and isinstance(completer, StreamingCompleter):
         completion = await completer.stream(prompt, GrowingReply(len(candidates), listener))
     else:

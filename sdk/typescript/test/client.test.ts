@@ -15,6 +15,7 @@ test('what is said is remembered and answered', async () => {
   assert.equal(answered.answer, 'Alice adopted a dog named Buddy.');
   const memories = await all(alice.memories());
   assert.deepEqual(answered.memories.map((used) => used.id), memories.map((memory) => memory.id));
+  assert.equal((await alice.answer('Which dog?', { best_guess: true })).best_guess, true);
   assert.ok((await all(alice.memory.banks())).some((bank) => bank.name === alice.name));
 });
 

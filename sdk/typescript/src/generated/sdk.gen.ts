@@ -370,7 +370,8 @@ export class Api extends HeyApiClient {
     /**
      * Answer Question
      *
-     * Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it cannot tell.
+     * Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it cannot tell,
+     * unless a best guess is asked for.
      *
      * With `Accept: text/event-stream` it is told as it is made: `candidates`, `distilled`, a `token` for each piece of
      * the text, and `done`, whose data is what is answered otherwise. After `reset`, memories and text come anew. Where

@@ -116,6 +116,10 @@ export type Answered = {
      * As Of
      */
     as_of?: string | null;
+    /**
+     * Best Guess
+     */
+    best_guess?: boolean;
 };
 
 /**
@@ -1690,6 +1694,12 @@ export type Question = {
      * Answer from the bank as it was at this date and time, with its offset; it must not lie in the future.
      */
     as_of?: string | null;
+    /**
+     * Best Guess
+     *
+     * Answer with what is most likely where the memories do not clearly tell, and abstain only where there are none.
+     */
+    best_guess?: boolean;
 };
 
 /**

@@ -87,18 +87,20 @@ class AsyncBank:
             if not seconds:
                 raise StillWaiting(ingestion_id, ingestion.state.value)
 
-    async def answer(self, question: str, *, as_of: datetime | None = None) -> Answered:
+    async def answer(self, question: str, *, as_of: datetime | None = None, best_guess: bool = False) -> Answered:
         """Answer from what the bank remembers; `answer` is None where it cannot tell."""
-        body = Question(question=question, as_of=as_of if as_of else UNSET)
+        body = Question(question=question, as_of=as_of if as_of else UNSET, best_guess=best_guess)
         return await answer_question.asyncio(self.name, client=self.client, body=body)
 
-    async def stream_answer(self, question: str, *, as_of: datetime | None = None) -> AsyncIterator[AnswerEvent]:
+    async def stream_answer(
+        self, question: str, *, as_of: datetime | None = None, best_guess: bool = False
+    ) -> AsyncIterator[AnswerEvent]:
         """What an answer comes to while it is made: `candidates`, `distilled`, a `token` for each piece of its text,
         and `done` with all of it. After `reset`, what was told of memories and text comes anew.
 
         Raises `StreamBroken` where it ends before `done`.
         """
-        body = Question(question=question, as_of=as_of if as_of else UNSET)
+        body = Question(question=question, as_of=as_of if as_of else UNSET, best_guess=best_guess)
         request = answer_question._get_kwargs(self.name, body=body)
         async for sent in events_of(self.client.get_async_httpx_client(), request):
             event = read_event(sent, ANSWER)

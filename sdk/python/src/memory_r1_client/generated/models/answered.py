@@ -37,6 +37,7 @@ class Answered:
     """ Seconds spent on each step of an answer. """
     created_at: datetime.datetime
     as_of: datetime.datetime | None | Unset = UNSET
+    best_guess: bool | Unset = False
 
     def to_dict(self) -> dict[str, Any]:
         id = str(self.id)
@@ -78,6 +79,8 @@ class Answered:
         else:
             as_of = self.as_of
 
+        best_guess = self.best_guess
+
         field_dict: dict[str, Any] = {}
 
         field_dict.update(
@@ -97,6 +100,8 @@ class Answered:
         )
         if as_of is not UNSET:
             field_dict["as_of"] = as_of
+        if best_guess is not UNSET:
+            field_dict["best_guess"] = best_guess
 
         return field_dict
 
@@ -172,6 +177,8 @@ class Answered:
 
         as_of = _parse_as_of(d.pop("as_of", UNSET))
 
+        best_guess = d.pop("best_guess", UNSET)
+
         answered = cls(
             id=id,
             question=question,
@@ -185,6 +192,7 @@ class Answered:
             timings=timings,
             created_at=created_at,
             as_of=as_of,
+            best_guess=best_guess,
         )
 
         return answered

@@ -18,6 +18,9 @@ class Question:
     question: str
     as_of: datetime.datetime | None | Unset = UNSET
     """ Answer from the bank as it was at this date and time, with its offset; it must not lie in the future. """
+    best_guess: bool | Unset = False
+    """ Answer with what is most likely where the memories do not clearly tell, and abstain only where there are
+    none. """
 
     def to_dict(self) -> dict[str, Any]:
         question = self.question
@@ -30,6 +33,8 @@ class Question:
         else:
             as_of = self.as_of
 
+        best_guess = self.best_guess
+
         field_dict: dict[str, Any] = {}
 
         field_dict.update(
@@ -39,6 +44,8 @@ class Question:
         )
         if as_of is not UNSET:
             field_dict["as_of"] = as_of
+        if best_guess is not UNSET:
+            field_dict["best_guess"] = best_guess
 
         return field_dict
 
@@ -64,9 +71,12 @@ class Question:
 
         as_of = _parse_as_of(d.pop("as_of", UNSET))
 
+        best_guess = d.pop("best_guess", UNSET)
+
         question = cls(
             question=question,
             as_of=as_of,
+            best_guess=best_guess,
         )
 
         return question

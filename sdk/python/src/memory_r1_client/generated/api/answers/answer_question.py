@@ -71,7 +71,8 @@ def sync_detailed(
     """Answer Question
 
      Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it
-    cannot tell.
+    cannot tell,
+    unless a best guess is asked for.
 
     With `Accept: text/event-stream` it is told as it is made: `candidates`, `distilled`, a `token` for
     each piece of
@@ -118,7 +119,8 @@ def sync(
     """Answer Question
 
      Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it
-    cannot tell.
+    cannot tell,
+    unless a best guess is asked for.
 
     With `Accept: text/event-stream` it is told as it is made: `candidates`, `distilled`, a `token` for
     each piece of
@@ -160,7 +162,8 @@ async def asyncio_detailed(
     """Answer Question
 
      Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it
-    cannot tell.
+    cannot tell,
+    unless a best guess is asked for.
 
     With `Accept: text/event-stream` it is told as it is made: `candidates`, `distilled`, a `token` for
     each piece of
@@ -205,7 +208,8 @@ async def asyncio(
     """Answer Question
 
      Answer from the bank, with the memories and turns that the answer stands on; `abstained` where it
-    cannot tell.
+    cannot tell,
+    unless a best guess is asked for.
 
     With `Accept: text/event-stream` it is told as it is made: `candidates`, `distilled`, a `token` for
     each piece of
