@@ -211,7 +211,7 @@ def test_turns_are_in_order_and_ids_are_distinct(conversation: SimulatedConversa
 
 @splits
 def test_every_way_to_tell_a_fact_is_used(split: Split) -> None:
-    made = [*many(split), *islice(world.conversations(split, 13, world.WorldOptions(doings=2)), 40)]
+    made = [*many(split), *islice(world.conversations(split, 13, world.WorldOptions(doings=2)), 60)]
     told = " ".join(fact.what for one in made for turn in one.turns for fact in turn.facts)
     unused = []
     for key in wording.keys(split):

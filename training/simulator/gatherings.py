@@ -16,6 +16,7 @@ MOST = 3
 POOL = {"pet": "pet_name", "thing": "thing", "skill": "skill", "place": "city"}
 NAMED = ("pet", "kin")
 """The families whose items have a kind and a name; of the others the kind alone tells what they are."""
+TOGETHER = {"pet": "pets", "kin": "siblings"}
 
 
 @dataclass
@@ -116,14 +117,15 @@ class Collection(Topic):
             return []
         found = [*self._about_items(scene), *self._about_losses(scene)]
         if not self.items and self._left_in:
-            found.append(self._ask(scene, "list", "", [self._left_in]))
+            found.append(self._ask(scene, "list", "", [self._left_in], kinds=self._kinds()))
         return found
 
     def _about_items(self, scene: Scene) -> list[Asked]:
         if not self.items:
             return []
         everywhere = [turn for item in self.items for turn in item.turns]
-        found = [self._ask(scene, "list", ", ".join(item.label for item in self.items), everywhere)]
+        listed = ", ".join(item.label for item in self.items)
+        found = [self._ask(scene, "list", listed, everywhere, kinds=self._kinds())]
         if len(self.items) > 1 and wording.has(scene.split, f"{self.family}?count"):
             found.append(self._ask(scene, "count", str(len(self.items)), everywhere))
         item = scene.random.choice(self.items)
@@ -137,6 +139,11 @@ class Collection(Topic):
             if one.when and one.dated_in:
                 found.append(self._ask(scene, "date", one.when.name, [one.dated_in], label=one.label))
         return found
+
+    def _kinds(self) -> str:
+        """What a question calls them together: "dogs" where all are dogs."""
+        kinds = {item.kind for item in self.items}
+        return f"{kinds.pop()}s" if len(kinds) == 1 else TOGETHER.get(self.family, "")
 
     def _about_losses(self, scene: Scene) -> list[Asked]:
         if not self.losses or self.memory is None:

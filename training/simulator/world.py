@@ -19,7 +19,7 @@ from training.simulator import wording
 from training.simulator.chatter import Chatter, Heard
 from training.simulator.doings import Doing, Group
 from training.simulator.events import Event
-from training.simulator.gatherings import Collection
+from training.simulator.gatherings import TOGETHER, Collection
 from training.simulator.oracle import apply_right
 from training.simulator.pools import Split
 from training.simulator.states import Flag, State
@@ -314,8 +314,10 @@ class _World:
             untold = [topic for topic in self._topics[speaker] if topic.family not in REPEATABLE]
             for topic in self._random.sample(untold, min(self._options.unanswerable, len(untold))):
                 kind = "list" if isinstance(topic, Collection) else "current"
-                form = wording.phrase(self._split, f"{topic.family}?{kind}")
-                text = wording.fill(form, {"who": speaker})
+                ways = wording.lines(self._split, f"{topic.family}?{kind}")
+                # No draw where there is no choice, so that conversations stay what they were.
+                form = self._random.choice(ways) if len(ways) > 1 else ways[0]
+                text = wording.fill(form.say, {"who": speaker, "kinds": TOGETHER.get(topic.family, "")})
                 asked = Asked("untold", text, "", ())
                 self._open(topic, _Open(asked, 0))
             for _ in range(self._options.unanswerable // 2):
