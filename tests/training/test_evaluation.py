@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from app.core.agents.answerer import AnswererOptions
 from app.core.errors import ModelRefused, ModelUnreachable
 from app.core.ports import Completer
-from app.core.values import Completion, Prompt
+from app.core.values import Completion, Prompt, Role
 from tests.fixtures.doubles import (
     HashEmbedder,
     ScriptedCompleter,
@@ -26,6 +26,7 @@ from tests.fixtures.doubles import (
     every_sentence,
     question_of,
 )
+from training import handing_over
 from training.data.locomo import Part
 from training.engine import NotResumable, UnfitConfiguration
 from training.episode import Rules
@@ -118,10 +119,9 @@ def scripted() -> ScriptedCompleter:
 
 
 def a_config(data: LocomoData | SimulatorData, **fields: Any) -> EvalConfig:
-    systems = fields.pop("systems", (System(kind=Kind.AGENTS, extractor="base", manager="base", answerer="base"),))
-    return EvalConfig(
-        data=data, policies={"base": "scripted"}, systems=systems, progress=False, resamples=50, plots=False, **fields
-    )
+    agents = System(kind=Kind.AGENTS, extractor="base", manager="base", answerer="base")
+    given = {"policies": {"base": "scripted"}, "systems": (agents,)} | fields
+    return EvalConfig(data=data, progress=False, resamples=50, plots=False, **given)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -141,6 +141,24 @@ async def test_who_is_asked_for_a_best_guess_does_not_abstain(tmp_path: Path) ->
         written = lines(tmp_path / "out" / "questions" / f"{system.name}.jsonl")
         assert {one["answer"] for one in written} == {"Alice" if system.best_guess else None}
         assert all(one["prompt_version"].endswith("-best-guess") == system.best_guess for one in written)
+
+
+async def test_a_card_tells_best_guesses_apart(tmp_path: Path) -> None:
+    data = LocomoData(file=a_locomo_file(tmp_path), conversations=("conv-1",))
+    before = System(kind=Kind.AGENTS, extractor="untrained", manager="untrained", answerer="untrained")
+    after = before.model_copy(update={"answerer": "answerer"})
+    systems = (after.model_copy(update={"best_guess": True}), before, after)
+    config = a_config(data, systems=systems, policies={"untrained": "base", "answerer": "trained"})
+    completers = {"untrained": scripted(), "answerer": ScriptedCompleter(answerer=abstains_where_it_may)}
+    await evaluate(config, tmp_path / "out", completers, HashEmbedder())
+    told = {score.measure: score for score in handing_over.scores(tmp_path / "out", Role.ANSWERER)}
+    plain = told["abstained from questions without an answer, with the trained answerer"]
+    assert plain.after.value == 1.0
+    guessed = {measure.partition(",")[0] for measure in told if measure.endswith(", asked for a best guess")}
+    assert guessed == set(handing_over.ON_CARDS)
+    f1 = told["mem0_f1, with the trained answerer, asked for a best guess"]
+    assert f1.before == told["mem0_f1, with the trained answerer"].before
+    assert not any("guess" in score.measure for score in handing_over.scores(tmp_path / "out", Role.MANAGER))
 
 
 async def test_each_question_is_lost_where_it_was_lost(tmp_path: Path) -> None:
