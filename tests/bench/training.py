@@ -3,8 +3,9 @@
     python -m tests.bench.training
 
 `engine` is TRL's trainer as it is, with a reward that costs nothing. `ours, same passes` has our rewards, metrics,
-samples and checks around the same generation and loss. `ours` reads what sequences have in common once. The three take
-turns in one process; each reply has the same length in all, and ratios are of rounds that ran side by side.
+samples and checks around the same generation and loss, but keeps the LM head off prompts. `ours` reads what sequences
+have in common once. The three take turns in one process; each reply has the same length in all, and ratios are of
+rounds that ran side by side.
 """
 
 from __future__ import annotations
