@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,33 +87,29 @@ def scores(folder: Path, role: Role) -> list[Score]:
     if missing := [name for name in (before, after) if name not in results.systems]:
         raise TrainingError(f"The evaluation in {folder} has no {', '.join(missing)}.")
     old, new = (_estimates(results.systems[name]) for name in (before, after))
-    guessing = System(kind=Kind.AGENTS, **team, best_guess=True).name
-    trained = " and ".join(name for name in names if team[name] != UNTRAINED)
-    found = [
-        Score(
-            measure=f"{measure}, with the trained {trained}",
-            data=results.note,
-            before=_measured(old[measure]) if measure in old else None,
-            after=_measured(new[measure]),
-        )
-        for measure in new
-    ]
-    if role is Role.ANSWERER and guessing in results.systems:
-        found += [
-            Score(
-                measure=f"{metric}, with the trained {trained}, asked for a best guess",
-                data=results.note,
-                before=_measured(old[metric]),
-                after=_measured(estimate),
-            )
-            for metric, estimate in _estimates(results.systems[guessing]).items()
-            if metric in ON_CARDS
-        ]
+    trained = f"with the trained {' and '.join(name for name in names if team[name] != UNTRAINED)}"
+    found = _beside(old, new, results.note, trained)
+    guessing = results.systems.get(System(kind=Kind.AGENTS, **team, best_guess=True).name)
+    if role is Role.ANSWERER and guessing:
+        guesses = {metric: guessing.groups[ALL].scores[metric] for metric in ON_CARDS}
+        found += _beside(old, guesses, results.note, f"{trained}, asked for a best guess")
     if role is Role.MANAGER and {UNTRAINED, role.value} <= set(results.operations):
         first, last = (_right_operations(results.operations[name]) for name in (UNTRAINED, role.value))
         if last:
             found.append(Score(measure="right operations", data=results.note, before=first, after=last))
     return found
+
+
+def _beside(old: Mapping[str, Estimate], new: Mapping[str, Estimate], data: str, who: str) -> list[Score]:
+    return [
+        Score(
+            measure=f"{measure}, {who}",
+            data=data,
+            before=_measured(old[measure]) if measure in old else None,
+            after=_measured(after),
+        )
+        for measure, after in new.items()
+    ]
 
 
 def scores_of_policy(folder: Path, stamp: PolicyStamp) -> list[Score]:

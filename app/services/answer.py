@@ -158,10 +158,10 @@ class _Asked(NamedTuple):
 
 async def _ask(service: Service, key: BankKey, asked: _Asked, once: Once, told: Told | None) -> Answered:
     started = time.perf_counter()
-    queries_ = await embed_queries(service.embedder, [asked.question], use_lexical=service.settings.retrieval.lexical)
+    (query,) = await embed_queries(service.embedder, [asked.question], use_lexical=service.settings.retrieval.lexical)
     embedded = time.perf_counter()
     bank = service.bank(key, asked.as_of)
-    candidates = await retrieval.candidates(bank, queries_[0], service.settings.answerer.candidates)
+    candidates = await retrieval.candidates(bank, query, service.settings.answerer.candidates)
     turns = await bank.turns([i for candidate in candidates for i in candidate.memory.sources])
     recalled = time.perf_counter()
     if told is not None:
