@@ -61,6 +61,11 @@ class ManagerEpisode:
     at_stake: tuple[Question, ...] = ()
     """Some that the memories shown have answered before, and still should; on simulated conversations alone."""
 
+    @property
+    def has_reward(self) -> bool:
+        """Whether answers tell a good decision from a bad one."""
+        return bool(self.questions)
+
 
 @dataclass(frozen=True)
 class ExtractorEpisode:
@@ -77,6 +82,16 @@ class ExtractorEpisode:
     """All turns up to this one, which is the last."""
     right: tuple[Fact, ...]
     """The right facts."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to read out of the turn."""
+        return not self.right and not self.questions
+
+    @property
+    def has_reward(self) -> bool:
+        """Whether a reward tells good facts from bad ones: by answers, or where there should be none."""
+        return bool(self.questions) or self.is_silent
 
 
 @dataclass(frozen=True)

@@ -130,14 +130,20 @@ async def extractor_reward(
 ) -> Reward:
     """What the facts of a turn are worth, once they are in the bank; `answers` as in `manager_reward`.
 
-    Raises ValueError where no question hangs on the turn and a term needs one, and for a term of the manager's.
+    A turn that holds nothing changes no answer: there they count as right, and each fact costs what it adds.
+
+    Raises ValueError where no question hangs on another turn and a term needs one, and for a term of the manager's.
     """
     before, after = await episode.bank.memories(), await bank.memories()
     texts = [memory.text for memory in after]
     heard = [turn.text for turn in episode.heard]
+
+    def answered(metric: Metric) -> float | None:
+        return 1.0 if episode.is_silent else answers_score(metric, episode.questions, answers)
+
     makers: dict[Term, Callable[[], float | None]] = {
-        Term.EXACT_MATCH: lambda: answers_score(scoring.exact_match, episode.questions, answers),
-        Term.TOKEN_F1: lambda: answers_score(scoring.mem0_f1, episode.questions, answers),
+        Term.EXACT_MATCH: lambda: answered(scoring.exact_match),
+        Term.TOKEN_F1: lambda: answered(scoring.mem0_f1),
         Term.VALIDITY: lambda: extraction_validity(read),
         Term.BANK_GROWTH: lambda: bank_growth(texts, heard),
         Term.TURN_GROWTH: lambda: turn_growth(before, after, [episode.turn.text]),

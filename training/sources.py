@@ -140,9 +140,12 @@ def only_with_targets(built: Built) -> None:
 
 
 def only_with_questions(built: Built, reward: RewardConfig) -> None:
-    """Leave out turns on which no question hangs, where the reward is made of answers."""
+    """Leave out turns on which no question hangs, where the reward is made of answers.
+
+    Those that hold nothing stay for the extractor: without them, saying more is all that it would learn.
+    """
     if any(term in reward.weights for term in NEED_QUESTIONS):
-        built.keep(lambda row: bool(row.columns[tasks.EPISODE].questions), NO_QUESTION)
+        built.keep(lambda row: row.columns[tasks.EPISODE].has_reward, NO_QUESTION)
 
 
 # The simulator

@@ -76,6 +76,16 @@ def test_a_managers_rows_of_the_real_conversation(beginning: Path, tmp_path: Pat
     assert again.record(source).sha256 == record.sha256, "what was asked before is not asked again"
 
 
+def test_the_extractor_keeps_turns_that_hold_nothing(tmp_path: Path) -> None:
+    source = Source(kind="simulator", seed=3, conversations=1)
+    built = sources.build(Role.EXTRACTOR, source, agents(tmp_path, ScriptedCompleter()), lambda *at: None)
+    told = [row.columns[EPISODE] for row in built.rows]
+    sources.only_with_questions(built, PRESETS["small"])
+    kept = [row.columns[EPISODE] for row in built.rows]
+    assert built.left_out[sources.NO_QUESTION] == sum(bool(one.right) and not one.questions for one in told) > 0
+    assert sum(not one.right for one in kept) == sum(not one.right for one in told) > 5
+
+
 def test_an_answerers_rows_of_the_real_conversation(beginning: Path, tmp_path: Path) -> None:
     source = Source(kind="locomo", file=beginning)
     built = sources.build(Role.ANSWERER, source, agents(tmp_path, ScriptedCompleter()), lambda *at: None)

@@ -12,6 +12,7 @@ from uuid import uuid4
 import jsonschema_rs
 import pytest
 
+from app.core import lexical
 from app.core.agents import answerer, extractor, manager
 from app.core.agents.answerer import Answer, AnswererOptions
 from app.core.agents.extractor import Extraction, ExtractorOptions
@@ -198,6 +199,24 @@ async def test_a_fact_that_was_read_can_be_answered_from() -> None:
     lesson = tasks.extractor_lesson(rows, answering, EMBEDDER, config(token_f1=1.0))
     assert await earned(lesson, row) > 0
     assert await tasks.extractor_lesson(rows, agent(None), EMBEDDER, config(token_f1=1.0)).reward("{}", row) is None
+
+
+async def test_where_a_turn_holds_nothing_each_fact_costs_what_it_adds() -> None:
+    rows = await listed(tasks.extractor_rows(CONVERSATIONS, EMBEDDER, RULES, seed=1))
+    lesson = tasks.extractor_lesson(rows, agent(None), EMBEDDER, config(token_f1=1.0, validity=0.25, turn_growth=-0.3))
+    facts = 0
+    for row in rows:
+        episode = row.columns[tasks.EPISODE]
+        if not episode.is_silent:
+            continue
+        assert await earned(lesson, row) == 1.0 + 0.25
+        what = " ".join(episode.turn.text.split()[:4])
+        said = json.dumps({"facts": [{"who": episode.turn.speaker, "what": f" {what}"}]})
+        for fact in extractor.parse(said, episode.turn, episode.context).facts:
+            facts += 1
+            grown = len(lexical.tokens(fact.text)) / len(lexical.tokens(episode.turn.text))
+            assert await earned(lesson, row, said) == pytest.approx(1.25 - 0.3 * min(1.0, grown))
+    assert facts > 5
 
 
 async def test_the_gold_answer_is_the_answerers_target() -> None:
