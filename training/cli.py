@@ -78,6 +78,14 @@ Locomo = Annotated[Path | None, typer.Option(envvar="MEMORY_R1_LOCOMO", help="Lo
 DataSplit = Annotated[TrainingSplit, typer.Option(help="LoCoMo's: conv-26, conv-30.")]
 Seed = Annotated[int, typer.Option(help="Of the simulator; training's own: --set seed=2.")]
 Conversations = Annotated[int, typer.Option(min=1, help="Of the simulator.")]
+Unanswerable = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="The share kept of the simulator's questions that were never told; if unset, a quarter for sft, else all.",
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 Start = Annotated[Path | None, typer.Option(help="Go on from a run's model, or an adapter.")]
 RewardName = Annotated[str | None, typer.Option("--reward", help="paper or small; as configured if unset.")]
@@ -170,6 +178,7 @@ def _trains(method: str) -> Callable[..., None]:
         split: DataSplit = TrainingSplit.TRAIN,
         seed: Seed = 1,
         conversations: Conversations = 100,
+        unanswerable: Unanswerable = None,
         resume: Resume = False,
         start: Start = None,
         reward: RewardName = None,
@@ -188,6 +197,7 @@ def _trains(method: str) -> Callable[..., None]:
             split=split.value,
             seed=seed,
             conversations=conversations,
+            unanswerable=unanswerable,
             file=locomo if data is DataKind.LOCOMO else file,
         )
         given = {Role.EXTRACTOR: extractor, Role.MANAGER: manager, Role.ANSWERER: answerer}

@@ -206,7 +206,7 @@ class _Lesson:
 
 
 def _task(run: Run, lesson: _Lesson, shown: Shown) -> tuple[Built, Task]:
-    built = sources.build(run.role, _source(run), lesson.agents, shown.advance)
+    built = sources.build(run.role, source_of(run), lesson.agents, shown.advance)
     if lesson.reward is None:
         sources.only_with_targets(built)
         _tell(run, built, shown)
@@ -220,11 +220,13 @@ def _task(run: Run, lesson: _Lesson, shown: Shown) -> tuple[Built, Task]:
     return built, made(built.rows, lesson.agent(), lesson.agents.embedder, lesson.reward)
 
 
-def _source(run: Run) -> Source:
+def source_of(run: Run) -> Source:
     """ADD is to be learned where a reply is imitated; where replies are compared, all say it and none is better."""
     if run.method == "sft":
         return run.source
-    return run.source.model_copy(update={"adding": ADDING_COMPARED, "unanswerable": UNANSWERABLE_COMPARED})
+    chosen = run.source.unanswerable
+    unanswerable = UNANSWERABLE_COMPARED if chosen is None else chosen
+    return run.source.model_copy(update={"adding": ADDING_COMPARED, "unanswerable": unanswerable})
 
 
 async def _not_scored(reply: str, row: Row) -> rewards.Reward:

@@ -56,8 +56,8 @@ class Source(Value):
     """Of the simulator."""
     adding: float = tasks.ADDING
     """The share that is kept of the simulator's turns on which the manager is right to do nothing but ADD."""
-    unanswerable: float = tasks.UNANSWERABLE
-    """The share that is kept of the simulator's questions about what was never told."""
+    unanswerable: float | None = None
+    """The share that is kept of the simulator's questions about what was never told; None: what suits the method."""
     file: Path | None = None
     """Of LoCoMo, of traces, or of conversations that the simulator wrote."""
 
@@ -184,9 +184,8 @@ def _rows_of(
         case Role.MANAGER:
             return tasks.manager_rows(conversations, agents.embedder, agents.rules, source.seed, source.adding)
         case Role.ANSWERER:
-            return tasks.answerer_rows(
-                conversations, agents.embedder, agents.rules, source.seed, unanswerable=source.unanswerable
-            )
+            share = tasks.UNANSWERABLE if source.unanswerable is None else source.unanswerable
+            return tasks.answerer_rows(conversations, agents.embedder, agents.rules, source.seed, unanswerable=share)
         case Role.EXTRACTOR:
             return tasks.extractor_rows(conversations, agents.embedder, agents.rules, source.seed)
 

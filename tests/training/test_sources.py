@@ -11,8 +11,8 @@ from app.core.errors import ModelUnreachable, ReplyCutOff
 from app.core.operations import OperationKind
 from app.core.values import Completion, Prompt, Role
 from tests.fixtures.doubles import HashEmbedder, ScriptedCompleter
-from training import sources, tasks
-from training.config import Asking
+from training import runs, sources, tasks
+from training.config import CONFIGS, Asking, load
 from training.data import locomo
 from training.data.locomo import Loaded, Part
 from training.engine import UnfitConfiguration
@@ -143,9 +143,23 @@ def test_where_replies_are_compared_few_turns_only_add(tmp_path: Path) -> None:
 
 
 def test_where_replies_are_compared_all_that_was_never_told_is_asked(tmp_path: Path) -> None:
-    def never_told(unanswerable: float) -> int:
+    def never_told(unanswerable: float | None) -> int:
         source = Source(kind="simulator", seed=4, conversations=3, unanswerable=unanswerable)
         built = sources.build(Role.ANSWERER, source, agents(tmp_path, ScriptedCompleter()), lambda *at: None)
         return sum(row.columns[EPISODE].question.is_unanswerable for row in built.rows)
 
     assert never_told(UNANSWERABLE_COMPARED) > 2 * never_told(tasks.UNANSWERABLE) > 0
+    assert never_told(None) == never_told(tasks.UNANSWERABLE)
+    assert never_told(0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "chosen", "share"), [("sft", None, None), ("grpo", None, UNANSWERABLE_COMPARED), ("ppo", 0.4, 0.4)]
+)
+def test_who_trains_may_choose_the_share_of_what_was_never_told(
+    method: runs.Method, chosen: float | None, share: float | None
+) -> None:
+    source = Source(kind="simulator", unanswerable=chosen)
+    run = runs.Run(role=Role.ANSWERER, method=method, config=load(CONFIGS / "small_cpu.toml"), source=source,
+                   out=Path("nowhere"))  # fmt: skip
+    assert runs.source_of(run).unanswerable == share
