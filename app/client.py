@@ -112,7 +112,7 @@ class Client:
         return self._call("POST", f"{_path(bank)}/ingestions/{ingestion_id}/undo")
 
     def answer(self, bank: str, question: str, as_of: str | None = None, *, best_guess: bool = False) -> Json:
-        body = _given({"question": question, "as_of": as_of, "best_guess": best_guess})
+        body = _given({"question": question, "as_of": as_of, "best_guess": best_guess or None})
         return self._call("POST", f"{_path(bank)}/answer", json=body)
 
     def banks(self) -> list[Json]:

@@ -49,7 +49,7 @@ def lines(split: Split, key: str) -> tuple[Line, ...]:
 
 
 def phrase(split: Split, key: str) -> str:
-    """A text of which a split has one form only: such as the past of a state."""
+    """A text of which a split has one form only, such as the past of a state."""
     return _LINES[split][key]
 
 

@@ -69,7 +69,7 @@ export class Bank {
     }
   }
 
-  /** Answer from what the bank remembers; `answer` is null where it cannot tell. */
+  /** Answer from what the bank remembers; `answer` is null where it cannot tell, unless a best guess is asked for. */
   answer(question: string, options: Omit<Question, 'question'> = {}): Promise<Answered> {
     return this.memory.answerQuestion({ path: this.path, body: { ...options, question } });
   }

@@ -88,8 +88,8 @@ class AsyncBank:
                 raise StillWaiting(ingestion_id, ingestion.state.value)
 
     async def answer(self, question: str, *, as_of: datetime | None = None, best_guess: bool = False) -> Answered:
-        """Answer from what the bank remembers; `answer` is None where it cannot tell."""
-        body = Question(question=question, as_of=as_of if as_of else UNSET, best_guess=best_guess)
+        """Answer from what the bank remembers; `answer` is None where it cannot tell, unless asked for a best guess."""
+        body = Question(question=question, as_of=as_of or UNSET, best_guess=best_guess or UNSET)
         return await answer_question.asyncio(self.name, client=self.client, body=body)
 
     async def stream_answer(
@@ -100,7 +100,7 @@ class AsyncBank:
 
         Raises `StreamBroken` where it ends before `done`.
         """
-        body = Question(question=question, as_of=as_of if as_of else UNSET, best_guess=best_guess)
+        body = Question(question=question, as_of=as_of or UNSET, best_guess=best_guess or UNSET)
         request = answer_question._get_kwargs(self.name, body=body)
         async for sent in events_of(self.client.get_async_httpx_client(), request):
             event = read_event(sent, ANSWER)

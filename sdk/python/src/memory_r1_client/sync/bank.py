@@ -99,8 +99,8 @@ class Bank:
                 raise StillWaiting(ingestion_id, ingestion.state.value)
 
     def answer(self, question: str, *, as_of: datetime | None = None, best_guess: bool = False) -> Answered:
-        """Answer from what the bank remembers; `answer` is None where it cannot tell."""
-        body = Question(question=question, as_of=as_of if as_of else UNSET, best_guess=best_guess)
+        """Answer from what the bank remembers; `answer` is None where it cannot tell, unless asked for a best guess."""
+        body = Question(question=question, as_of=as_of or UNSET, best_guess=best_guess or UNSET)
         return answer_question.sync(self.name, client=self.client, body=body)
 
     def stream_answer(
@@ -111,7 +111,7 @@ class Bank:
 
         Raises `StreamBroken` where it ends before `done`.
         """
-        body = Question(question=question, as_of=as_of if as_of else UNSET, best_guess=best_guess)
+        body = Question(question=question, as_of=as_of or UNSET, best_guess=best_guess or UNSET)
         request = answer_question._get_kwargs(self.name, body=body)
         for sent in events_of(self.client.get_httpx_client(), request):
             event = read_event(sent, ANSWER)
