@@ -10,6 +10,7 @@ from training.simulator import (
     doings_exam,
     doings_train,
     doings_validation,
+    questions_train,
     talk_exam,
     talk_train,
     talk_validation,
@@ -20,7 +21,7 @@ from training.simulator import (
 from training.simulator.pools import Split
 
 _LINES = {
-    Split.TRAIN: wording_train.LINES | doings_train.LINES | talk_train.LINES,
+    Split.TRAIN: wording_train.LINES | questions_train.LINES | doings_train.LINES | talk_train.LINES,
     Split.VALIDATION: wording_validation.LINES | doings_validation.LINES | talk_validation.LINES,
     Split.EXAM: wording_exam.LINES | doings_exam.LINES | talk_exam.LINES,
 }
