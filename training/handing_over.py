@@ -79,7 +79,10 @@ def _licence(runs: Sequence[RunRecord]) -> str:
 
 def scores(folder: Path, role: Role) -> list[Score]:
     """What an evaluation found of the agents untrained, and with what was trained. Raises `TrainingError`."""
-    results = _read(folder)
+    return _scores(folder, _read(folder), role)
+
+
+def _scores(folder: Path, results: Results, role: Role) -> list[Score]:
     names = [role.value for role in Role]
     before = System(kind=Kind.AGENTS, extractor=UNTRAINED, manager=UNTRAINED, answerer=UNTRAINED).name
     team: dict[str, Any] = {name: name if name in results.policies else UNTRAINED for name in names}
@@ -114,12 +117,13 @@ def _beside(old: Mapping[str, Estimate], new: Mapping[str, Estimate], data: str,
 
 def scores_of_policy(folder: Path, stamp: PolicyStamp) -> list[Score]:
     """`scores`, of an evaluation in which this very policy replied in its role. Raises `TrainingError`."""
-    replied = _read(folder).policies.get(stamp.role.value)
+    results = _read(folder)
+    replied = results.policies.get(stamp.role.value)
     if replied != stamp.label:
         raise TrainingError(
             f"In {folder}, {replied or 'no trained policy'} was the {stamp.role.value}, not {stamp.label}."
         )
-    return scores(folder, stamp.role)
+    return _scores(folder, results, stamp.role)
 
 
 def _estimates(system: SystemScores) -> dict[str, Estimate]:
