@@ -148,12 +148,12 @@ class Bank:
         self, query: str, *, limit: int = 10, as_of: datetime | None = None, per_speaker: bool = False
     ) -> list[Candidate]:
         """The memories that fit a text best."""
-        body = Search(query=query, limit=limit, as_of=as_of if as_of else UNSET, per_speaker=per_speaker)
+        body = Search(query=query, limit=limit, as_of=as_of or UNSET, per_speaker=per_speaker)
         return (search_memories.sync(self.name, client=self.client, body=body)).candidates
 
     def memories(self, *, as_of: datetime | None = None) -> Iterator[Memory]:
         """All that the bank remembers, or remembered at a moment, oldest first."""
-        moment = as_of if as_of else UNSET
+        moment = as_of or UNSET
         for page in pages(list_memories.sync, self.name, client=self.client, as_of=moment):
             for memory in page.memories:
                 yield memory
