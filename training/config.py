@@ -101,6 +101,8 @@ class Rollout(Section):
     max_reply_tokens: PositiveInt = 256
     temperature: Positive = 1.0
     top_p: float = Field(1.0, gt=0, le=1)
+    constrained: bool = False
+    """Hold a reply to its row's schema, as the service does; without vLLM, and by the engine for one machine."""
     shared_prefill: bool = True
     """Read a prompt once for all its replies; without vLLM."""
     vllm: Vllm | None = None

@@ -14,7 +14,7 @@ from uuid import UUID
 from app.core import scoring
 from app.core.ports import Embedder
 from app.core.values import Fact, Turn
-from training import rewards
+from training import rewards, tasks
 from training.banks import TrainingBank
 from training.config import Logo
 from training.data.conversation import Conversation, Question
@@ -158,7 +158,7 @@ class ManagerTrajectories:
         episode = await manager_episode(
             stretch.told.conversation.id, bank, stretch.told.facts[turn.id], heard, asked, self._embedder, self._rules
         )
-        return replace(bare, episode=episode, row=Row(episode.id, episode.prompt.messages))
+        return replace(bare, episode=episode, row=tasks.row(episode.id, episode, None))
 
     def _drawn(self, questions: Sequence[Question], most: int, draw: int) -> list[Question]:
         """The same for all that are compared: by the draw, and by nothing that a decision changes."""

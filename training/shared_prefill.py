@@ -23,11 +23,22 @@ def shared_prefill(model: Any) -> Iterator[None]:
         cache = _read_once(model, input_ids, attention_mask)
         return original(input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache, **options)
 
+    with generating_by(model, generate):
+        yield
+
+
+@contextmanager
+def generating_by(model: Any, generate: Any) -> Iterator[None]:
+    """Within it, `model.generate` is this function; such replacements may lie within each other."""
+    before = vars(model).get("generate")
     model.generate = generate
     try:
         yield
     finally:
-        del model.generate
+        if before is None:
+            del model.generate
+        else:
+            model.generate = before
 
 
 @torch.no_grad()

@@ -257,7 +257,7 @@ async def _answerer_rows(
     for question in conversation.questions:
         episode = await answer_episode(bank, question, agents.embedder, options)
         target = tasks.right_answer(episode, options.max_distilled)
-        yield Row(question.id, episode.prompt.messages, target, {tasks.EPISODE: episode})
+        yield tasks.row(question.id, episode, target)
 
 
 def _is_of_the_moment(error: NoReply) -> bool:

@@ -58,6 +58,12 @@ class Lesson:
         return None if scored.value is None else Reward(scored.value, terms)
 
 
+def row(name: str, episode: ManagerEpisode | AnswerEpisode | ExtractorEpisode, target: str | None) -> Row:
+    """An episode as a row."""
+    prompt = episode.prompt
+    return Row(name, prompt.messages, target, prompt.reply_schema, {EPISODE: episode})
+
+
 # The manager
 
 
@@ -82,7 +88,7 @@ def manager_row(episode: ManagerEpisode, rules: Rules) -> Row:
     target = None
     if episode.right is not None and not rules.manager.reasoning:
         target = manager_reply(episode.right, len(episode.facts))
-    return Row(episode.id, episode.prompt.messages, target, {EPISODE: episode})
+    return row(episode.id, episode, target)
 
 
 def manager_reply(operations: Sequence[Operation], facts: int) -> str:
@@ -141,7 +147,7 @@ async def answerer_rows(
                 is_wanted = not episode.question.is_unanswerable or chance.random() < unanswerable
                 if is_wanted and (reply := right_answer(episode, rules.answerer.max_distilled)):
                     name = f"{episode.question.id}/{upto}"
-                    yield Row(name, episode.prompt.messages, reply, {EPISODE: episode})
+                    yield row(name, episode, reply)
 
 
 def right_answer(episode: AnswerEpisode, most: int) -> str | None:
@@ -190,7 +196,7 @@ async def extractor_rows(
             reply = extractor_reply(said[episode.turn.id])
             is_wanted = episode.right or chance.random() < silent
             if is_wanted and extractor.parse(reply, episode.turn, episode.context).facts == episode.right:
-                yield Row(episode.id, episode.prompt.messages, reply, {EPISODE: episode})
+                yield row(episode.id, episode, reply)
 
 
 def extractor_reply(one: SimulatedTurn) -> str:

@@ -101,6 +101,8 @@ def refuse_what_cannot_run(config: TrainingConfig) -> None:
     vllm = config.rollout.vllm
     if vllm is None:
         return
+    if config.rollout.constrained:
+        raise UnfitConfiguration("rollout.constrained is for the trainer's own model: leave rollout.vllm out.")
     if vllm.mode == "adapter":
         return check_server(config, vllm)
     if not torch.cuda.is_available():
@@ -217,6 +219,7 @@ def _policy_trainer(config: TrainingConfig, method: Policy, task: Task, out_dir:
     options: dict[str, Any] = {
         "rows": rows,
         "share_prefill": rollout.shared_prefill and rollout.vllm is None,
+        "constrained": rollout.constrained,
         # Replies to one prompt have most in common. Where they are one step's, their order makes no difference.
         "keep_groups": method.shared_prefix and method.minibatches == 1,
         "model": model,
@@ -246,6 +249,7 @@ def _logo_trainer(config: TrainingConfig, logo: Logo, task: TrajectoryTask[Any],
         task=task,
         config=config,
         share_prefill=config.rollout.shared_prefill and config.rollout.vllm is None,
+        constrained=config.rollout.constrained,
         model=model,
         args=arguments,
         train_dataset=Dataset.from_list([{"prompt": str(number)} for number in range(logo.rounds)]),

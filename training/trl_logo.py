@@ -79,6 +79,7 @@ class LogoTrainer(RolloutTrainer):
         replies: list[Reply | None] = [None] * len(rows)
         if not fit:
             return replies
+        self._asked = [rows[place] for place in fit]
         said, logprobs = self._generate_single_turn([prompts[place] for place in fit], None, {}, 1)
         texts = self._tokenizer.batch_decode(said, skip_special_tokens=True)
         for n, place in enumerate(fit):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,7 +14,9 @@ import trl.trainer.utils
 from torch import Tensor
 from trl import GRPOTrainer
 
-from training.engine import NothingScored, Reward, Row, Task
+from app.local.constrain import Vocabulary
+from training.constrained import held_to
+from training.engine import NothingScored, Reward, Row, Task, UnfitConfiguration
 from training.samples import Sample
 from training.shared_prefill import shared_prefill
 from training.trl_quiet import Local
@@ -79,10 +81,27 @@ def _checked(reward: Reward | None, row: Row) -> dict[str, float]:
 class RolloutTrainer(Local, GRPOTrainer):  # type: ignore[misc]
     """Counts groups that teach nothing, keeps the replies of a round to be shown, and reads prompts once."""
 
-    def __init__(self, *, rows: Sequence[Row], share_prefill: bool, keep_groups: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        rows: Sequence[Row],
+        share_prefill: bool,
+        keep_groups: bool = False,
+        constrained: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._rows = rows
         self._share_prefill, self._keep_groups = share_prefill, keep_groups
+        self._vocabulary = self._vocabulary_of_replies() if constrained else None
+        self._asked: Sequence[Row] = ()
+        """The rows whose replies are sampled next, in the order of their prompts."""
+
+    def _vocabulary_of_replies(self) -> Vocabulary:
+        reader: Any = self.processing_class
+        size = self.accelerator.unwrap_model(self.model).config.vocab_size
+        # Some tokenizers have marks that the model has no logit for.
+        return Vocabulary(reader, max(size, len(reader)), [reader.eos_token_id])
 
     def samples(self) -> list[Sample]:
         """The replies of the round that is under way."""
@@ -117,11 +136,23 @@ class RolloutTrainer(Local, GRPOTrainer):  # type: ignore[misc]
         with as_sampled() if self._keep_groups else nullcontext():
             return super()._prepare_inputs(generation_batch)
 
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        self._asked = [self._rows[one["row"]] for one in inputs if "row" in one]
+        return super()._generate_and_score_completions(inputs)
+
     def _generate_single_turn(self, *arguments: Any, **named: Any) -> Any:
         model = self.accelerator.unwrap_model(self.model)
-        reading = shared_prefill(model) if self._share_prefill else nullcontext()
-        with reading:
+        with ExitStack() as around:
+            if self._vocabulary:
+                around.enter_context(held_to(model, self._schemas(), self._vocabulary))
+            if self._share_prefill:
+                around.enter_context(shared_prefill(model))
             return super()._generate_single_turn(*arguments, **named)
+
+    def _schemas(self) -> list[Mapping[str, Any]]:
+        if free := [row.id for row in self._asked if row.reply_schema is None]:
+            raise UnfitConfiguration(f"rollout.constrained: no schema holds the replies to {free[0]}.")
+        return [row.reply_schema for row in self._asked if row.reply_schema is not None]
 
 
 def groups_that_teach_nothing(rewards: Tensor) -> dict[str, float]:

@@ -48,6 +48,7 @@ def _refuse(config: TrainingConfig, method: Policy, verl: Verl) -> None:
         "a revision of the model": config.model.revision is not None,
         "the packaged model": config.model.name == "packaged",
         "dropout in an adapter": lora is not None and lora.dropout > 0,
+        "constrained replies": config.rollout.constrained,
         "an adapter on the upper blocks alone": lora is not None and lora.first_layer > 0,
     }
     if missing := [fault for fault, there in faults.items() if there]:

@@ -301,3 +301,16 @@ def test_how_many_facts_stand_up() -> None:
     assert rewards.extraction_validity(Extraction(outcome=Outcome.NOTHING)) == 1.0
     assert rewards.extraction_validity(Extraction(outcome=Outcome.MALFORMED)) == 0.0
     assert make_turn("x").text == "x"
+
+
+async def test_each_row_has_the_schema_of_its_prompt() -> None:
+    for made in (
+        tasks.manager_rows(CONVERSATIONS[:1], EMBEDDER, RULES, seed=1),
+        tasks.answerer_rows(CONVERSATIONS[:1], EMBEDDER, RULES, seed=1),
+        tasks.extractor_rows(CONVERSATIONS[:1], EMBEDDER, RULES, seed=1),
+    ):
+        rows = await listed(made)
+        assert rows
+        for row in rows:
+            assert row.reply_schema == row.columns[tasks.EPISODE].prompt.reply_schema
+            jsonschema_rs.validate(dict(row.reply_schema or {}), json.loads(row.target or ""))

@@ -222,6 +222,7 @@ def test_the_multi_node_configuration_gives_a_command(tmp_path: Path) -> None:
         ({"grpo": Logo(rounds=1, learning_rate=1e-5, rows=8)}, "LoGo-GRPO"),
         ({"grpo": Ppo(rounds=1, learning_rate=1e-5, critic_learning_rate=1e-5, whiten=False)}, "whitened"),
         ({"model": Model(name="packaged")}, "the packaged model"),
+        ({"rollout": Rollout(constrained=True)}, "constrained replies"),
         ({"model": Model(name="m", lora=Lora(dropout=0.1))}, "dropout"),
         ({"verl": Verl(gpus_per_node=3)}, "do not divide"),
         ({"verl": None}, "no section verl"),
