@@ -39,10 +39,10 @@ class Row:
     """Messages with the constant ones first, or a prompt that was rendered to text already."""
     target: str | None = None
     """The right reply, for supervised training."""
-    reply_schema: Mapping[str, Any] | None = None
-    """The JSON schema that the service holds a reply to; see `Rollout.constrained`."""
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Whatever the task needs to score a reply; the engine hands it back as it is."""
+    reply_schema: Mapping[str, Any] | None = None
+    """The JSON schema that the service holds a reply to; see `Rollout.constrained`."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Lesson:
 def row(name: str, episode: ManagerEpisode | AnswerEpisode | ExtractorEpisode, target: str | None) -> Row:
     """An episode as a row."""
     prompt = episode.prompt
-    return Row(name, prompt.messages, target, prompt.reply_schema, {EPISODE: episode})
+    return Row(name, prompt.messages, target, {EPISODE: episode}, prompt.reply_schema)
 
 
 # The manager
