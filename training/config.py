@@ -323,8 +323,8 @@ class TrainingConfig(Section):
     """A whole run; the section of a method is there if it is to be used."""
 
     seed: int = 0
-    reward: str = "paper"
-    """One of the presets of `training.rewards`."""
+    reward: str | dict[str, float] = "paper"
+    """One of the presets of `training.rewards`, or the weights of its terms; a price has a negative one."""
     rules: Asking = Asking()
     model: Model = Model()
     rollout: Rollout = Rollout()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,13 +126,24 @@ def _reward(run: Run) -> RewardConfig | None:
     return None if run.method == "sft" else reward_of(run.config.reward, run.role, run.method)
 
 
-def reward_of(preset: str, role: Role, method: Method) -> RewardConfig:
-    """A preset's terms, without those that the role or the method does not have."""
-    if preset not in PRESETS:
-        raise UnfitConfiguration(f"There is no reward {preset!r}; there are {', '.join(PRESETS)}.")
+def reward_of(chosen: str | Mapping[str, float], role: Role, method: Method) -> RewardConfig:
+    """A preset's terms, without those that the role or the method does not have; or the terms of somebody's own."""
     terms = TERMS[role] & LOGO_TERMS if method == "logo" else TERMS[role]
-    weights = {term: weight for term, weight in PRESETS[preset].weights.items() if term in terms}
+    if not isinstance(chosen, str):
+        return _own_reward(chosen, terms)
+    if chosen not in PRESETS:
+        raise UnfitConfiguration(f"There is no reward {chosen!r}; there are {', '.join(PRESETS)}.")
+    weights = {term: weight for term, weight in PRESETS[chosen].weights.items() if term in terms}
     return RewardConfig(weights=weights)
+
+
+def _own_reward(weights: Mapping[str, float], terms: Collection[Term]) -> RewardConfig:
+    known = ", ".join(sorted(term.value for term in terms))
+    if unknown := [name for name in weights if name not in terms]:
+        raise UnfitConfiguration(f"No {', '.join(unknown)} can be rewarded here; there are {known}.")
+    if not weights:
+        raise UnfitConfiguration(f"A reward needs the weight of a term; there are {known}.")
+    return RewardConfig(weights={Term(name): weight for name, weight in weights.items()})
 
 
 def _check(run: Run) -> None:

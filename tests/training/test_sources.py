@@ -18,7 +18,8 @@ from training.data.locomo import Loaded, Part
 from training.engine import UnfitConfiguration
 from training.episode import Rules
 from training.evaluation.journal import NoReply, RecordingCompleter
-from training.rewards import PRESETS, Term
+from training.overrides import configured
+from training.rewards import PRESETS, RewardConfig, Term
 from training.runs import ADDING_COMPARED, UNANSWERABLE_COMPARED, reward_of
 from training.sources import Agents, Source
 from training.tasks import EPISODE
@@ -130,6 +131,29 @@ def test_a_reward_has_the_terms_of_its_role_and_method() -> None:
     assert set(PRESETS["small"].weights) - set(reward_of("small", Role.EXTRACTOR, "grpo").weights) == {Term.KEPT}
     of_logo = reward_of("small", Role.MANAGER, "logo").weights
     assert set(PRESETS["small"].weights) - set(of_logo) == {Term.KEPT, Term.TURN_GROWTH}
+
+
+def test_a_reward_may_be_the_weights_of_terms() -> None:
+    chosen = configured("small_cpu", ["reward={token_f1=1.0,turn_growth=-0.5}"]).reward
+    weights = {Term.TOKEN_F1: 1.0, Term.TURN_GROWTH: -0.5}
+    assert reward_of(chosen, Role.MANAGER, "grpo") == RewardConfig(weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "role", "method", "said"),
+    [
+        ("mine", Role.MANAGER, "grpo", "no reward 'mine'; there are paper, small"),
+        ({"f1": 1.0}, Role.MANAGER, "grpo", "No f1 can be rewarded here; there are bank_growth, exact_match, kept"),
+        ({"kept": 1.0, "token_f1": 1.0}, Role.EXTRACTOR, "ppo", "No kept can"),
+        ({"turn_growth": -1.0}, Role.MANAGER, "logo", "No turn_growth can"),
+        ({}, Role.ANSWERER, "grpo", "the weight of a term; there are exact_match, token_f1, validity"),
+    ],
+)
+def test_a_reward_that_cannot_be_had_is_refused(
+    chosen: str | dict[str, float], role: Role, method: runs.Method, said: str
+) -> None:
+    with pytest.raises(UnfitConfiguration, match=said):
+        reward_of(chosen, role, method)
 
 
 def test_where_replies_are_compared_few_turns_only_add(tmp_path: Path) -> None:
